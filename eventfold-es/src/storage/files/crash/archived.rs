@@ -9,6 +9,7 @@ use crate::storage::files::crash::{
     Account, EACCES, EIO, ENOSPC, fail_all, id, note, open, runtime, temp_dir,
 };
 use crate::storage::files::disk::faults::{Call, Choices, Fault, Log, Watch};
+use crate::storage::files::layout::{ARCHIVE_FILE, EVENTS_FILE};
 use crate::{AggregateHandle, AggregateStore, ExecuteError};
 
 /// How often each point is tried, each time with other remains of what was not durable.
@@ -212,6 +213,77 @@ fn a_power_failure_at_each_call_leaves_what_was_answered_and_no_event_twice() {
                 Ok(())
             } else {
                 Err(report.to_string())
+            }
+        })
+    });
+}
+
+/// Whether compressing the only lines of `a0` was interrupted, so that both files have them.
+fn are_in_both(dir: &Path) -> bool {
+    let dir = dir.join("streams/account/a0");
+    let length = |name| dir.join(name).metadata().map_or(0, |found| found.len());
+    length(ARCHIVE_FILE) > 0 && length(EVENTS_FILE) > 0
+}
+
+#[test]
+fn lines_that_compressing_left_in_both_files_survive_a_power_failure_while_they_are_replayed() {
+    let numbers = [0, 4, 8];
+    let first = {
+        let dir = temp_dir();
+        let watch = Watch::start(dir.path());
+        runtime().block_on(async {
+            let store = open(dir.path()).await.expect("the disk works");
+            for number in numbers {
+                let done = execute(&store, Note(number)).await;
+                done.expect("the disk works");
+            }
+            let done = execute(&store, Archive(0)).await;
+            done.expect("the disk works");
+            store.shutdown().await.expect("the disk works");
+        });
+        watch.stop()
+    };
+    let interrupted = first.points().map(|point| {
+        let dir = temp_dir();
+        let image = first.image(point, &mut Choices::new(0), dir.path());
+        image.expect("the image can be written");
+        dir
+    });
+    let mut interrupted = interrupted.filter(|dir| are_in_both(dir.path()));
+    let dir = interrupted.next().expect("it can be interrupted there");
+    let before = std::fs::read(dir.path().join("streams/account/a0").join(EVENTS_FILE));
+    let before = before.expect("the file can be read");
+
+    let events = numbers.map(|number| vec![number; note(number).count]);
+    let right = BTreeMap::from([(id(0), (events.concat(), true, false))]);
+    let watch = Watch::resume(dir.path());
+    runtime().block_on(async {
+        let store = open(dir.path()).await.expect("the disk works");
+        assert_eq!(states(&store).await, Ok(right.clone()));
+        store.shutdown().await.expect("the disk works");
+    });
+    let replayed = watch.stop();
+    let stream = replayed.dir.join("streams/account/a0");
+    let after = std::fs::read(stream.join(EVENTS_FILE)).expect("the file can be read");
+    assert_eq!(after, before, "they are in both files until the next time");
+
+    let points = replayed.points();
+    let (start, count) = (*points.start() as u64, points.count() as u64);
+    in_parallel(count * 6, |seed| {
+        let point = usize::try_from(start + seed % count).expect("few points");
+        let dir = temp_dir();
+        let image = replayed.image(point, &mut Choices::new(seed), dir.path());
+        image.map_err(|e| e.to_string())?;
+        runtime().block_on(async {
+            let store = open(dir.path()).await;
+            let store = store.map_err(|e| format!("at {point}: it does not open: {e}"))?;
+            let found = states(&store).await;
+            let found = found.map_err(|e| format!("at {point}: {e}"))?;
+            store.shutdown().await.map_err(|e| e.to_string())?;
+            if found == right {
+                Ok(())
+            } else {
+                Err(format!("at {point} there is {found:?}"))
             }
         })
     });

@@ -266,8 +266,8 @@ fn look_before_writing(stream: &Stream, offset: u64, lines: &[u8]) -> StorageRes
     if lines.starts_with(&there) {
         return Ok(Overwritten::Own);
     }
-    if offset < content.base() {
-        // Rotated lines are not written again.
+    if offset < content.compressed_end() {
+        // Compressed lines are not written again.
         return Ok(Overwritten::Others);
     }
     // Our torn writes are overwritten. A whole line of others must not be lost, even a long one.

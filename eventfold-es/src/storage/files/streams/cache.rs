@@ -257,8 +257,10 @@ fn open(stream: &Stream) -> StorageResult<StreamFile> {
             if !stream.is_rotated() {
                 return Ok(file);
             }
-            let content = Content::open(stream)?;
-            Ok(file.after(content.map_or(0, |content| content.base())))
+            Ok(match Content::open(stream)? {
+                Some(content) => file.after(content.base(), content.compressed_end()),
+                None => file,
+            })
         }
         Err(TryLockError::WouldBlock) => {
             let cause = "is locked by another program";

@@ -78,6 +78,11 @@ impl Content {
         self.rotated.as_ref().map_or(0, Rotated::length)
     }
 
+    /// Where the compressed lines end, those included that the stream's file has too.
+    pub(crate) fn compressed_end(&self) -> u64 {
+        self.rotated.as_ref().map_or(0, Rotated::whole)
+    }
+
     /// Where the lines end.
     pub(crate) fn length(&self) -> StorageResult<u64> {
         let length = match &self.file {

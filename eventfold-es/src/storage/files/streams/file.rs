@@ -12,6 +12,9 @@ pub(crate) struct StreamFile {
     file: File,
     /// How many bytes of the stream's lines were rotated out of the file. Offsets count them.
     base: u64,
+    /// Where the compressed lines end. After an interrupted rotation the file begins with some of
+    /// them. They are not written again: after a torn write they would look like new lines.
+    compressed_end: u64,
     /// The process that locked the file.
     process: Process,
 }
@@ -24,13 +27,16 @@ impl StreamFile {
         Ok(Self {
             file,
             base: 0,
+            compressed_end: 0,
             process,
         })
     }
 
-    /// The same file, whose lines come after `base` bytes of rotated ones.
-    pub(crate) fn after(mut self, base: u64) -> Self {
+    /// The same file, whose lines come after `base` bytes of rotated ones. The compressed lines end at
+    /// `compressed_end`, which is more than `base` if the file has some of them too.
+    pub(crate) fn after(mut self, base: u64, compressed_end: u64) -> Self {
         self.base = base;
+        self.compressed_end = compressed_end;
         self
     }
 
@@ -44,12 +50,13 @@ impl StreamFile {
         Ok(self.base + self.file.length()?)
     }
 
-    /// Writes all of `lines` at `offset`, but for those that are among the rotated ones.
+    /// Writes all of `lines` at `offset`, but for those that are compressed.
     pub(crate) fn write_at(&self, offset: u64, lines: &[u8]) -> io::Result<()> {
-        let rotated = usize::try_from(self.base.saturating_sub(offset)).unwrap_or(usize::MAX);
-        match lines.get(rotated..) {
-            Some(rest) if rotated == 0 || !rest.is_empty() => {
-                self.file.write_at(offset.max(self.base) - self.base, rest)
+        let end = self.compressed_end;
+        let compressed = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX);
+        match lines.get(compressed..) {
+            Some(rest) if compressed == 0 || !rest.is_empty() => {
+                self.file.write_at(offset.max(end) - self.base, rest)
             }
             _ => Ok(()),
         }

@@ -3,7 +3,7 @@
 //! The lines of `app.jsonl` become a further frame of `archive.jsonl.zst`, as when `eventfold` rotates
 //! the log. The file with the frames is written as a new one and renamed when it is durable; then an
 //! empty `app.jsonl` takes the place of the other. In between, the lines are in both, which readers
-//! tell ([`Rotated`](super::rotated::Rotated)).
+//! tell ([`Rotated`](super::rotated::Rotated)). Then nothing writes these lines in place.
 
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;

@@ -24,6 +24,8 @@ pub(crate) struct Rotated {
     file: File,
     /// How many bytes the lines have that are not in the stream's file too.
     length: u64,
+    /// How many bytes all lines have.
+    whole: u64,
     /// Where the frames of these lines end in the file.
     compressed: u64,
 }
@@ -55,6 +57,7 @@ impl Rotated {
             path,
             file,
             length: 0,
+            whole: 0,
             compressed: 0,
         };
         let last = rotated.measure().map_err(|error| rotated.failed(error))?;
@@ -86,6 +89,7 @@ impl Rotated {
             }
         }
         self.length = at;
+        self.whole = at;
         self.compressed = reader.stream_position()?;
         Ok(last)
     }
@@ -136,6 +140,12 @@ impl Rotated {
     /// How many bytes of the stream's lines come before those in its file.
     pub(crate) fn length(&self) -> u64 {
         self.length
+    }
+
+    /// As [`length`](Self::length), with the lines that an interrupted rotation left in the stream's
+    /// file too.
+    pub(crate) fn whole(&self) -> u64 {
+        self.whole
     }
 
     /// The frames of these lines, as they are in the file.
