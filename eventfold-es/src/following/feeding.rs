@@ -327,7 +327,8 @@ impl<T: Target> Feeding<T> {
         self.progress.tell();
     }
 
-    /// Forgets where the place was, and that it is stopped: it is asked again.
+    /// Forgets that it is stopped, and asks the place where it is, also if another store feeds it: until then
+    /// the old position would be told.
     pub(crate) fn ask_again(&mut self) -> io::Result<()> {
         if self.is_closed {
             return Err(closed());
@@ -337,7 +338,7 @@ impl<T: Target> Feeding<T> {
         self.attempts = 0;
         self.before = None;
         self.progress.go_on();
-        Ok(())
+        self.place()
     }
 
     /// Hands the next batch over, at most up to the durable position `head`. True if the place has
