@@ -185,8 +185,15 @@ impl Reads {
     /// [`RecordedEvent::decode_as`] reads them.
     ///
     /// ```
-    /// # use eventfold_es::{Reads, __private::example::*};
-    /// let reads = Reads::nothing().aggregate::<Counter>().event::<CounterEvent>();
+    /// # use eventfold_es::{DomainEvent, Reads, __private::example::*};
+    /// # use serde::{Deserialize, Serialize};
+    /// #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+    /// struct Refunded {
+    ///     #[tag]
+    ///     invoice: u64,
+    /// }
+    ///
+    /// let reads = Reads::nothing().aggregate::<Counter>().event::<Refunded>();
     /// # let _ = reads;
     /// ```
     #[must_use]
