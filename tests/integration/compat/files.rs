@@ -6,23 +6,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::support::files::content;
-pub(crate) use crate::support::files::segments;
+pub(crate) use crate::support::files::{copy_into as copy, segments};
 
 pub(crate) use super::published::tools::wait_until_released;
-
-/// Copies a directory with all that is in it.
-pub(crate) fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
 
 /// All files below `dir` of that name.
 pub(crate) fn find(dir: &Path, name: &str) -> Vec<PathBuf> {

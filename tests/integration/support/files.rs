@@ -25,9 +25,15 @@ pub(crate) fn copy_into(from: &Path, to: &Path) {
             copy_into(&entry.path(), &target);
             continue;
         }
-        // Temporary files come and go.
-        match std::fs::copy(entry.path(), target) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
+        match std::fs::copy(entry.path(), &target) {
+            // Temporary files come and go, and a segment may have been compressed meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let compressed = entry.path().with_extension("jsonl.zst");
+                let is_segment = entry.path().extension().is_some_and(|ext| ext == "jsonl");
+                if is_segment && compressed.exists() {
+                    std::fs::copy(compressed, target.with_extension("jsonl.zst")).unwrap();
+                }
+            }
             copied => drop(copied.unwrap()),
         }
     }
