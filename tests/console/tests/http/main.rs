@@ -9,11 +9,11 @@ mod mounted;
 #[cfg(unix)]
 mod on_postgres;
 mod pages;
+mod refused;
 #[cfg(unix)]
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../../../integration/support/postgres.rs"]
 mod server;
-mod refused;
 mod states;
 mod writing;
 

@@ -86,7 +86,9 @@ fn with_the_name(dir: &Path) -> Vec<std::path::PathBuf> {
             found.extend(with_the_name(&path));
         } else {
             let bytes = std::fs::read(&path).unwrap();
-            let has_name = bytes.windows(NAME.len()).any(|part| part == NAME.as_bytes());
+            let has_name = bytes
+                .windows(NAME.len())
+                .any(|part| part == NAME.as_bytes());
             found.extend(has_name.then_some(path));
         }
     }
@@ -105,7 +107,10 @@ async fn what_a_read_model_has_of_a_person_is_gone_when_that_is_forgotten() {
     let store = open(dir.path()).await;
     register(&store, 1, NAME).await;
     register(&store, 2, "Bo").await;
-    assert_eq!(names(&store).await, [Some(NAME.to_owned()), Some("Bo".to_owned())]);
+    assert_eq!(
+        names(&store).await,
+        [Some(NAME.to_owned()), Some("Bo".to_owned())]
+    );
     assert!(!with_the_name(dir.path()).is_empty());
 
     let forgotten = store.forget("customer:1").await.unwrap();
