@@ -30,10 +30,10 @@ const UNARCHIVED: &str = "eventfold:unarchived";
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let store = AggregateStore::in_memory().open().await?;
-/// store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+/// let added = store.get::<Counter>("c-1").await?.send(Add(5)).await?;
 /// store.end::<Counter>("c-1", "merged into c-2").await?;
 ///
-/// let mut events = store.subscribe(Position::new(1));
+/// let mut events = store.subscribe(added.position);
 /// let last = events.next().await.expect("it has come")?;
 /// let reason = "merged into c-2".to_owned();
 /// assert_eq!(last.lifecycle()?, Some(LifecycleEvent::Ended { reason }));

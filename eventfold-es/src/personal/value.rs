@@ -29,7 +29,7 @@ use crate::text::Shown;
 /// use eventfold_es::{AggregateStore, prelude::*};
 /// # use serde::{Deserialize, Serialize};
 ///
-/// #[derive(Debug, Serialize, Deserialize, DomainEvent)]
+/// #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
 /// struct CustomerRegistered {
 ///     #[subject("customer")]
 ///     id: u64,
@@ -258,6 +258,10 @@ impl<T: Serialize> Personal<T> {
         if matches!(how, NotStored::Fingerprint) {
             return serializer.serialize_unit();
         }
+        #[cfg_attr(
+            not(feature = "testing"),
+            expect(unused_variables, reason = "only the kit writes it in clear")
+        )]
         let Some(value) = self.known() else {
             let subject = self.subject().unwrap_or_default();
             return Envelope::erased(subject).serialize(serializer);
