@@ -474,13 +474,7 @@ impl<T: Target> Feeding<T> {
         if lease.term().is_some() {
             return Ok(true);
         }
-        if lease.has_lost() {
-            lease.release();
-            tracing::warn!(
-                name = self.name,
-                "another process feeds it now, because no sign of life of this one arrived in time"
-            );
-        }
+        lease.note_loss();
         if !lease.look_in().is_zero() || lease.take()?.is_none() {
             return Ok(false);
         }

@@ -58,10 +58,9 @@ impl AggregateStore {
         }
     }
 
-    /// Asks the [follower](Follower) `F` for its position again, and feeds it from there. It is for a
-    /// follower that is to be fed again from an earlier position, because its index was emptied for
-    /// example, and for one that was [stopped](crate::Running::Stopped) by an event that it can take
-    /// now. Events that were skipped stay skipped.
+    /// Asks the [follower](Follower) `F` for its position again, and feeds it from there. Call it after the
+    /// follower's place was emptied, or after a follower that was [stopped](crate::Running::Stopped) by an
+    /// event can take that event. Events that were skipped stay skipped.
     ///
     /// # Errors
     ///
