@@ -215,7 +215,7 @@ impl AggregateStore {
     #[doc(alias("replay", "reset"))]
     pub fn rebuild<P: Projection>(&self) -> Rebuild {
         match self.open_projection::<P>() {
-            Ok(projection) => Rebuild::new(projection, self.inner.storage.clone()),
+            Ok(projection) => Rebuild::new(projection, &self.inner.storage),
             Err(error) => Rebuild::refused(error),
         }
     }

@@ -17,9 +17,9 @@ use crate::storage::Storage;
 use crate::storage::log::Log;
 
 /// How long one step takes.
-pub(super) const STEP: Duration = Duration::from_millis(50);
+const STEP: Duration = Duration::from_millis(50);
 /// How many events are folded between two looks at the clock.
-pub(super) const EVENTS: u64 = 4_096;
+const EVENTS: u64 = 4_096;
 
 /// A rebuild of a projection. See
 /// [`AggregateStore::rebuild`](crate::store::AggregateStore::rebuild).
@@ -68,25 +68,18 @@ pub struct RebuildProgress {
 }
 
 impl Rebuild {
-    pub(super) fn new<P: Projection>(
-        current: Arc<Exclusive<Projecting<P>>>,
-        storage: Storage,
-    ) -> Self {
+    /// A rebuild of what serves as `current`.
+    pub(super) fn new<T: Rebuilt>(current: Arc<Exclusive<T>>, storage: &Storage) -> Self {
         let rebuilt = match current.lock().and_then(|current| current.anew()) {
             Ok(rebuilt) => rebuilt,
             Err(error) => return Self::refused(error),
         };
-        Self::of(Rebuilding {
+        Self(State::Idle(Box::new(Rebuilding {
             log: storage.log(),
             rebuilt: Some(rebuilt),
             current,
             start: Instant::now(),
-        })
-    }
-
-    /// A rebuild in these steps.
-    pub(super) fn of(steps: impl Steps + 'static) -> Self {
-        Self(State::Idle(Box::new(steps)))
+        })))
     }
 
     /// A rebuild that ends with `error` at once.
@@ -171,26 +164,66 @@ impl fmt::Debug for Rebuild {
     }
 }
 
-/// A rebuild of a projection of any type.
-pub(super) trait Steps: Send {
+/// A rebuild of any type.
+trait Steps: Send {
     /// Works for about `STEP`, or to the end.
     fn step(&mut self) -> io::Result<RebuildProgress>;
 }
 
-struct Rebuilding<P: Projection> {
+/// What is built again beside what serves.
+pub(super) trait Rebuilt: Send + Sized + 'static {
+    /// The same before the first event.
+    fn anew(&self) -> io::Result<Self>;
+
+    /// The position of the newest durable event.
+    fn head(&self) -> u64;
+
+    /// It has all events up to here.
+    fn position(&self) -> u64;
+
+    /// Takes about so many events, at most up to `head`. True if it has reached `head`.
+    fn take_some(&mut self, head: u64, events: u64) -> io::Result<bool>;
+
+    /// Lets `rebuilt` take the place of this one, which serves.
+    fn replace_with(&mut self, rebuilt: Self) -> io::Result<()>;
+}
+
+impl<P: Projection> Rebuilt for Projecting<P> {
+    fn anew(&self) -> io::Result<Self> {
+        self.anew()
+    }
+
+    fn head(&self) -> u64 {
+        self.head()
+    }
+
+    fn position(&self) -> u64 {
+        self.position()
+    }
+
+    fn take_some(&mut self, head: u64, events: u64) -> io::Result<bool> {
+        self.follow(head, events)
+    }
+
+    fn replace_with(&mut self, rebuilt: Self) -> io::Result<()> {
+        self.replace_with(rebuilt)
+    }
+}
+
+struct Rebuilding<T> {
     log: Log,
-    current: Arc<Exclusive<Projecting<P>>>,
-    /// `None` once it has replaced the current state.
-    rebuilt: Option<Projecting<P>>,
+    current: Arc<Exclusive<T>>,
+    /// `None` once it has replaced the current one.
+    rebuilt: Option<T>,
     start: Instant,
 }
 
-impl<P: Projection> Steps for Rebuilding<P> {
+impl<T: Rebuilt> Steps for Rebuilding<T> {
     fn step(&mut self) -> io::Result<RebuildProgress> {
         let until = Instant::now() + STEP;
         while let Some(rebuilt) = &mut self.rebuilt {
             let head = rebuilt.head();
-            if rebuilt.follow(head, EVENTS)? {
+            if rebuilt.take_some(head, EVENTS)? {
                 let mut current = self.current.lock()?;
                 if let Some(rebuilt) = self.rebuilt.take() {
                     current.replace_with(rebuilt)?;
@@ -209,7 +242,7 @@ impl<P: Projection> Steps for Rebuilding<P> {
 
 /// The progress of a rebuild that has reached a position, and is to reach another one.
 #[expect(clippy::cast_precision_loss, reason = "it is for showing")]
-pub(super) fn progress(
+fn progress(
     log: &Log,
     start: Instant,
     position: u64,

@@ -5,19 +5,17 @@ use std::io;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
 use rusqlite::Connection;
 
 use crate::domain::sql_projection::SqlProjection;
 use crate::error::closed;
-use crate::following::{AnyProjecting as _, Exclusive, Feeding, Generation, Sql, SqlModel};
+use crate::following::{AnyProjecting as _, Feeding, Generation, Sql, SqlModel};
 use crate::ids::Position;
 use crate::runtime::background::blocking;
 use crate::storage::Storage;
-use crate::storage::log::Log;
-use crate::store::rebuild::{EVENTS, STEP, Steps, progress};
-use crate::store::{AggregateStore, Rebuild, RebuildProgress};
+use crate::store::rebuild::Rebuilt;
+use crate::store::{AggregateStore, Rebuild};
 
 /// A read model in SQLite, to be read. From [`AggregateStore::sql`].
 ///
@@ -226,17 +224,7 @@ impl<P: SqlProjection> SqlReadModel<P> {
     /// ```
     #[doc(alias("replay", "reset"))]
     pub fn rebuild(&self) -> Rebuild {
-        let feeding = self.model.feeding.clone();
-        let rebuilt = feeding.lock().and_then(|feeding| feeding.anew());
-        match rebuilt {
-            Ok(rebuilt) => Rebuild::of(Rebuilding {
-                log: self.store.inner.storage.log(),
-                current: feeding,
-                rebuilt: Some(rebuilt),
-                start: Instant::now(),
-            }),
-            Err(error) => Rebuild::refused(error),
-        }
+        Rebuild::new(self.model.feeding.clone(), &self.store.inner.storage)
     }
 
     /// The file that has the tables of the current version. Any tool for SQLite may open it while the
@@ -290,33 +278,26 @@ fn query<R>(
     Ok(result?)
 }
 
-struct Rebuilding<P: SqlProjection> {
-    log: Log,
-    current: Arc<Exclusive<Feeding<Sql<P>>>>,
-    /// `None` once it has replaced the current tables.
-    rebuilt: Option<Feeding<Sql<P>>>,
-    start: Instant,
-}
+impl<P: SqlProjection> Rebuilt for Feeding<Sql<P>> {
+    fn anew(&self) -> io::Result<Self> {
+        self.anew()
+    }
 
-impl<P: SqlProjection> Steps for Rebuilding<P> {
-    fn step(&mut self) -> io::Result<RebuildProgress> {
-        let until = Instant::now() + STEP;
-        while let Some(rebuilt) = &mut self.rebuilt {
-            let head = rebuilt.head();
-            if rebuilt.step(head.min(rebuilt.position() + EVENTS))? && rebuilt.position() >= head {
-                let mut current = self.current.lock()?;
-                if let Some(rebuilt) = self.rebuilt.take() {
-                    current.replace_with(rebuilt)?;
-                }
-                let done = current.position();
-                return Ok(progress(&self.log, self.start, done, (done, true)));
-            }
-            if Instant::now() >= until {
-                let done = rebuilt.position();
-                return Ok(progress(&self.log, self.start, done, (head, false)));
-            }
-        }
-        Err(io::Error::other("the rebuild has already finished"))
+    fn head(&self) -> u64 {
+        self.head()
+    }
+
+    fn position(&self) -> u64 {
+        self.position()
+    }
+
+    fn take_some(&mut self, head: u64, events: u64) -> io::Result<bool> {
+        let until = head.min(self.position() + events);
+        Ok(self.step(until)? && self.position() >= head)
+    }
+
+    fn replace_with(&mut self, rebuilt: Self) -> io::Result<()> {
+        self.replace_with(rebuilt)
     }
 }
 
