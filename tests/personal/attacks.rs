@@ -7,7 +7,7 @@ use eventfold_es::prelude::*;
 use eventfold_es::{AggregateStore, DecodeError};
 
 use crate::domain::{Customer, Registered, known};
-use crate::support::{ANN, BOB, Place, register, registered};
+use crate::support::{ANN, BOB, Place, customer, register, registered};
 
 async fn two_events(place: &Place) -> (AggregateStore, [eventfold::Event; 2]) {
     let store = place.open().await;
@@ -96,13 +96,7 @@ async fn open_error(place: &Place, builder: eventfold_es::AggregateStoreBuilder)
     let error = builder.open().await.unwrap_err();
     // Nothing happened to the store.
     let store = place.open().await;
-    let ann = store
-        .get::<Customer>("c-42")
-        .await
-        .unwrap()
-        .state()
-        .await
-        .unwrap();
+    let ann = customer(&store, "c-42").await;
     assert_eq!(known(&ann.name), ANN);
     store.shutdown().await.unwrap();
     error

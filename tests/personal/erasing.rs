@@ -6,7 +6,7 @@ use eventfold_es::personal::{KeyStore, MemoryKeys};
 use eventfold_es::{AggregateStore, ForgetError, StreamId};
 
 use crate::domain::{Customer, Letters, Names, Visit, known};
-use crate::support::{ANN, BOB, MAIL, Place, recommend, register, registered};
+use crate::support::{ANN, BOB, MAIL, Place, customer, recommend, register, registered};
 
 async fn greet(store: &AggregateStore) {
     store.run_process_managers().await.unwrap();
@@ -35,22 +35,10 @@ async fn what_is_forgotten_is_erased_wherever_it_was() {
     assert_eq!(forgotten.projections, ["names"]);
 
     let check = async |store: &AggregateStore| {
-        let ann = store
-            .get::<Customer>("c-42")
-            .await
-            .unwrap()
-            .state()
-            .await
-            .unwrap();
+        let ann = customer(store, "c-42").await;
         assert!(ann.name.is_erased() && ann.email.is_erased());
         assert_eq!(ann.greeting, "Dear (erased)");
-        let bob = store
-            .get::<Customer>("c-7")
-            .await
-            .unwrap()
-            .state()
-            .await
-            .unwrap();
+        let bob = customer(store, "c-7").await;
         assert_eq!(
             (known(&bob.name), &*bob.greeting, bob.visits),
             (BOB, "Dear Bob Somewhere", 1)
@@ -146,13 +134,7 @@ async fn a_restore_from_a_backup_that_is_older_does_not_bring_it_back() {
         .open()
         .await
         .unwrap();
-    let ann = store
-        .get::<Customer>("c-42")
-        .await
-        .unwrap()
-        .state()
-        .await
-        .unwrap();
+    let ann = customer(&store, "c-42").await;
     assert!(ann.name.is_erased());
     let names = store.projection::<Names>().unwrap();
     assert_eq!(
@@ -301,13 +283,7 @@ async fn aggregates_that_are_loaded_meanwhile_have_nothing_of_it() {
         load.await.unwrap();
     }
     for id in &ids {
-        let state = store
-            .get::<Customer>(id)
-            .await
-            .unwrap()
-            .state()
-            .await
-            .unwrap();
+        let state = customer(&store, id).await;
         assert_eq!(
             (&*state.greeting, state.visits),
             ("Dear (erased)", 1),

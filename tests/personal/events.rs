@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::domain::{Customer, Letters, Registered, Write, known};
-use crate::support::{ANN, MAIL, Place, recommend, registered};
+use crate::support::{ANN, MAIL, Place, customer, recommend, registered};
 
 #[tokio::test]
 async fn an_event_has_the_place_beside_the_ciphertext() {
@@ -106,13 +106,7 @@ async fn what_was_stored_in_clear_is_read_and_stays_in_clear() {
         .await
         .unwrap();
     store.forget("customer:42").await.unwrap();
-    let state = store
-        .get::<Customer>("c-42")
-        .await
-        .unwrap()
-        .state()
-        .await
-        .unwrap();
+    let state = customer(&store, "c-42").await;
     assert_eq!(
         known(&state.name),
         ANN,

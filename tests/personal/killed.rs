@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use eventfold_es::AggregateStore;
 
-use crate::domain::{Customer, Names, known};
-use crate::support::{ANN, BOB, Place, register};
+use crate::domain::{Names, known};
+use crate::support::{ANN, BOB, Place, customer, register};
 
 const DIR: &str = "EVENTFOLD_FORGETS_IN";
 
@@ -61,13 +61,7 @@ async fn a_killed_process_has_forgotten_or_the_next_one_finishes_it() {
         let is_begun = place.data().join("meta/forgetting.json").exists();
         begun += u32::from(is_begun);
         let store = place.open().await;
-        let ann = store
-            .get::<Customer>("c-42")
-            .await
-            .unwrap()
-            .state()
-            .await
-            .unwrap();
+        let ann = customer(&store, "c-42").await;
         if was_done || is_begun {
             assert!(ann.name.is_erased());
             assert_eq!(
@@ -79,13 +73,7 @@ async fn a_killed_process_has_forgotten_or_the_next_one_finishes_it() {
             // It was killed before it had begun, so nothing is lost.
             store.forget("customer:42").await.unwrap();
         }
-        let bob = store
-            .get::<Customer>("c-7")
-            .await
-            .unwrap()
-            .state()
-            .await
-            .unwrap();
+        let bob = customer(&store, "c-7").await;
         assert_eq!(known(&bob.name), BOB);
         store.shutdown().await.unwrap();
         drop(store);

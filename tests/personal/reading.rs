@@ -6,7 +6,7 @@ use eventfold_es::personal::{KeyError, KeyFuture, KeyState, KeyStore, MemoryKeys
 use eventfold_es::{AggregateStore, ForgetError, Memory, OnFailure};
 
 use crate::domain::{Customer, Greeter, Letters, Names, Visit, known};
-use crate::support::{ANN, BOB, Line, register, registered};
+use crate::support::{ANN, BOB, Line, customer, register, registered};
 
 fn builder(memory: &Memory, keys: impl KeyStore) -> eventfold_es::AggregateStoreBuilder {
     let builder = AggregateStore::in_memory().keep_in(memory).keys(keys);
@@ -127,13 +127,7 @@ async fn an_erasure_that_was_interrupted_is_finished_when_the_store_is_opened() 
     assert!(refused.contains("the line is cut"), "{refused}");
     line.mend();
     let store = builder(&memory, line.to(keys)).open().await.unwrap();
-    let ann = store
-        .get::<Customer>("c-42")
-        .await
-        .unwrap()
-        .state()
-        .await
-        .unwrap();
+    let ann = customer(&store, "c-42").await;
     assert!(ann.name.is_erased() && ann.greeting == "Dear (erased)");
     assert_eq!(
         store.projection::<Names>().unwrap().by_id["c-42"],

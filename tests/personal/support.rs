@@ -84,6 +84,12 @@ fn contains(bytes: &[u8], text: &[u8]) -> bool {
     bytes.windows(text.len()).any(|window| window == text)
 }
 
+/// The state of a customer.
+pub(crate) async fn customer(store: &AggregateStore, id: &str) -> Customer {
+    let customer = store.get::<Customer>(id).await.unwrap();
+    customer.state().await.unwrap()
+}
+
 /// Registers a customer.
 pub(crate) async fn register(store: &AggregateStore, id: u64, name: &str) {
     let _ = registered(store, id, name).await;
