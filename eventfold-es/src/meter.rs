@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::clock::monotonic_nanos;
+use crate::personal::Erasures;
 
 mod commands;
 mod histogram;
@@ -62,6 +63,7 @@ pub(crate) struct Meters {
     pub(crate) appended: Appended,
     pub(crate) live: Live,
     pub(crate) decisions: DecisionMeter,
+    pub(crate) erasures: Erasures,
     #[cfg(feature = "metrics")]
     published: std::sync::Mutex<Published>,
 }
@@ -121,6 +123,7 @@ impl Meters {
             appended: Appended::default(),
             live: Live::default(),
             decisions: DecisionMeter::default(),
+            erasures: Erasures::default(),
             #[cfg(feature = "metrics")]
             published: std::sync::Mutex::default(),
         })

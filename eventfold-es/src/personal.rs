@@ -7,6 +7,7 @@
 
 #[cfg(feature = "personal")]
 mod envelope;
+mod erasures;
 #[cfg(feature = "personal")]
 mod error;
 #[cfg(feature = "personal")]
@@ -23,6 +24,7 @@ pub(crate) mod sealing;
 #[cfg(feature = "personal")]
 mod value;
 
+pub(crate) use erasures::{Erasures, ReadAfter};
 #[cfg(feature = "personal")]
 pub use error::KeyError;
 #[cfg(feature = "personal")]
@@ -31,6 +33,6 @@ pub use file_keys::FileKeys;
 pub use key::SubjectKey;
 #[cfg(feature = "personal")]
 pub use key_store::{KeyFuture, KeyState, KeyStore, MemoryKeys};
-pub(crate) use keys::{Erasures, Keys};
+pub(crate) use keys::Keys;
 #[cfg(feature = "personal")]
 pub use value::Personal;

@@ -295,6 +295,23 @@ async fn aggregates_that_are_loaded_meanwhile_have_nothing_of_it() {
 }
 
 #[tokio::test]
+async fn an_erasure_leaves_the_snapshots_of_another_store_of_the_process_alone() {
+    let (here, there) = (Place::new(), Place::new());
+    let (store, other) = (here.open().await, there.open().await);
+    register(&store, 42, ANN).await;
+    let bob = registered(&other, 7, BOB).await;
+    store.forget("customer:42").await.unwrap();
+    bob.send(Visit).await.unwrap();
+    other.shutdown().await.unwrap();
+    drop((bob, other));
+    let snapshot = there
+        .data()
+        .join("streams/customer/c-7/views/state.snapshot.json");
+    let snapshot = std::fs::read_to_string(snapshot).unwrap();
+    assert!(snapshot.contains("\"visits\":1"), "{snapshot}");
+}
+
+#[tokio::test]
 async fn a_store_without_keys_and_names_that_no_subject_has_are_refused() {
     let store = AggregateStore::in_memory().open().await.unwrap();
     assert!(matches!(

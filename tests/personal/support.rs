@@ -68,7 +68,11 @@ impl Place {
                     continue;
                 }
                 all += 1;
-                let bytes = std::fs::read(&path).unwrap();
+                let bytes = match std::fs::read(&path) {
+                    // An open store renames and removes files.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                    bytes => bytes.unwrap(),
+                };
                 let name = path.strip_prefix(self.path()).unwrap();
                 if contains(&bytes, text.as_bytes()) || name.to_string_lossy().contains(text) {
                     found.push(name.display().to_string());

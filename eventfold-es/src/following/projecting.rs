@@ -15,7 +15,7 @@ use crate::following::exclusive::Exclusive;
 use crate::following::follower::Follower;
 use crate::following::lease::{Candidate, Lease};
 use crate::following::status::Progress;
-use crate::personal::Erasures;
+use crate::personal::ReadAfter;
 use crate::storage::Storage;
 use crate::storage::record::Records;
 use crate::storage::record_name::{Follower as Follows, RecordName};
@@ -25,8 +25,8 @@ const SLICE: u64 = 16 * 1024;
 
 /// A registered projection: its state and its position.
 pub(crate) struct Projecting<P: Projection> {
-    /// What was erased when the state began to be read.
-    erasures: Erasures,
+    /// The erasures before the state was read.
+    read_after: ReadAfter,
     follower: Follower<P>,
     is_closed: bool,
     /// If one of several stores follows it for all.
@@ -51,7 +51,7 @@ impl<P: Projection> Projecting<P> {
             );
             Ok(Self::from_beginning(storage, records.clone(), on_failure))
         };
-        let erasures = Erasures::now();
+        let read_after = storage.meters().erasures.until_now();
         let checkpoint = match checkpoint::read::<P>(&records, P::VERSION) {
             Ok(Some(checkpoint)) if checkpoint.unknown.iter().any(is_known::<P>) => {
                 return built_again(
@@ -82,7 +82,7 @@ impl<P: Projection> Projecting<P> {
             return built_again("the events that it skipped are not those in its record");
         }
         Ok(Self {
-            erasures,
+            read_after,
             follower,
             is_closed: false,
             election: None,
@@ -91,10 +91,10 @@ impl<P: Projection> Projecting<P> {
 
     /// The projection before the first event.
     fn from_beginning(storage: &Storage, records: Records, on_failure: OnFailure) -> Self {
-        let erasures = Erasures::now();
+        let read_after = storage.meters().erasures.until_now();
         let follower = Self::follower(storage, records, Checkpoint::beginning());
         Self {
-            erasures,
+            read_after,
             follower: follower.rebuilding(on_failure),
             is_closed: false,
             election: None,
@@ -265,7 +265,7 @@ impl<P: Projection> Projecting<P> {
             return Err(closed());
         }
         self.check_runs_here()?;
-        if !rebuilt.erasures.is_newest() {
+        if !rebuilt.read_after.is_newest() {
             rebuilt = self.anew()?;
         }
         while !rebuilt.follow(rebuilt.head(), SLICE)? {}

@@ -87,7 +87,7 @@ impl Storage {
     }
 
     /// Removes the snapshots of these streams durably, and returns how many there were. Those that wait to be
-    /// written are of no use any more, as their `erasures` say. Blocks.
+    /// written are of no use any more, as they were read before the erasure. Blocks.
     pub(crate) fn remove_snapshots(&self, streams: &[StreamId]) -> StorageResult<u64> {
         match self {
             Self::Files(files) => files.remove_snapshots(streams),

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::domain::command::Fingerprint;
 use crate::event::Standing;
 use crate::ids::StreamId;
-use crate::personal::Erasures;
+use crate::personal::ReadAfter;
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::place::Place;
 
@@ -29,14 +29,14 @@ pub(crate) struct Draft {
     pub(crate) events: u64,
     /// Whether the aggregate has ended or is archived.
     pub(crate) standing: Standing,
-    /// What was erased when the state began to be read. Once more is erased it is not saved.
-    pub(crate) erasures: Erasures,
+    /// The erasures before the state was read. Once there is a newer one it is not saved.
+    pub(crate) read_after: ReadAfter,
 }
 
 impl Draft {
     /// Fails if a load could not read the state. Then an older snapshot, or none, is better.
     pub(crate) fn check(&self) -> StorageResult<()> {
-        if !self.erasures.is_newest() {
+        if !self.read_after.is_newest() {
             let text = "its state may have personal data that was erased since";
             return Err(StorageError::new(StorageErrorKind::Unreadable, text));
         }

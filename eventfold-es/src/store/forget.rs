@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::event::{InvalidTag, Tag};
 use crate::following::ReadSide;
 use crate::ids::StreamId;
+use crate::personal::KeyError;
 use crate::personal::keyring::Keyring;
-use crate::personal::{Erasures, KeyError};
 use crate::runtime::aggregates::Hold;
 use crate::runtime::background::{blocking, to_its_end};
 use crate::runtime::inside;
@@ -130,7 +130,7 @@ async fn forget(
         source,
     })?;
     // From here on nothing reads the data any more. What was read before is let go. Invariant P3.
-    let under_way = Erasures::begin();
+    let under_way = storage.meters().erasures.begin();
     let reloads: Vec<_> = store
         .registry
         .all()

@@ -8,7 +8,6 @@ use crate::clock::{millis, nanos};
 use crate::domain::aggregate::{Aggregate, fold_stored};
 use crate::error::{StateError, guarded, panic_message};
 use crate::event::{LifecycleEvent, RESERVED, Standing};
-use crate::personal::Erasures;
 use crate::runtime::actor::Actor;
 use crate::runtime::actor::head::Head;
 use crate::runtime::actor::keys::Keys;
@@ -24,7 +23,7 @@ impl<A: Aggregate> Actor<A> {
         self.stream.settle().await?;
         let start = Instant::now();
         let (mut head, end) = if self.stream.is_new() {
-            (Head::empty(), Place::default())
+            (Head::empty(&self.stream), Place::default())
         } else {
             let (stream, own) = (self.stream.clone(), inside::Aggregate::of(self.stream.id()));
             let load = move |reading: &Reading<'_>| own.run(|| Head::<A>::load(&stream, reading));
@@ -48,7 +47,7 @@ impl<A: Aggregate> Actor<A> {
 }
 
 impl<A: Aggregate> Head<A> {
-    pub(super) fn empty() -> Self {
+    pub(super) fn empty(stream: &Stream) -> Self {
         Self {
             state: A::default(),
             version: 0,
@@ -58,13 +57,13 @@ impl<A: Aggregate> Head<A> {
             standing: Standing::default(),
             unknown: Vec::new(),
             event_ids: None,
-            erasures: Erasures::now(),
+            read_after: stream.meters().erasures.until_now(),
         }
     }
 
     fn load(stream: &Stream, reading: &Reading<'_>) -> io::Result<(Self, Place)> {
         let (mut head, start) = Self::from_snapshot(stream, reading)?
-            .unwrap_or_else(|| (Self::empty(), Place::default()));
+            .unwrap_or_else(|| (Self::empty(stream), Place::default()));
         let end = reading.events(start, |loaded| {
             head.fold(stream, loaded).map(ControlFlow::Continue)
         })?;
@@ -76,9 +75,9 @@ impl<A: Aggregate> Head<A> {
         stream: &Stream,
         reading: &Reading<'_>,
     ) -> StorageResult<Option<(Self, Place)>> {
-        let empty = Self::empty();
+        let empty = Self::empty(stream);
         // Invariant P3.
-        if Erasures::is_under_way() {
+        if stream.meters().erasures.is_under_way() {
             return Ok(None);
         }
         let Some(snapshot) = reading.snapshot()? else {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::domain::aggregate::{Aggregate, apply_all};
 use crate::error::{guarded, panic_message};
 use crate::event::Standing;
-use crate::personal::Erasures;
+use crate::personal::ReadAfter;
 use crate::runtime::actor::keys::Keys;
 use crate::storage::snapshot::Draft;
 use crate::storage::stream::Stream;
@@ -25,7 +25,7 @@ pub(crate) struct Head<A> {
     /// Hashes of the ids of all events of the stream; kept from the first injection on.
     pub(crate) event_ids: Option<HashSet<u128>>,
     /// What was erased when the state began to be read.
-    pub(crate) erasures: Erasures,
+    pub(crate) read_after: ReadAfter,
 }
 
 impl<A: Aggregate> Head<A> {
@@ -74,7 +74,7 @@ impl<A: Aggregate> Head<A> {
             unknown: self.unknown.clone(),
             events: A::__fingerprint(),
             standing: self.standing.clone(),
-            erasures: self.erasures,
+            read_after: self.read_after.clone(),
         }))
     }
 }

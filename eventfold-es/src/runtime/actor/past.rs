@@ -37,7 +37,7 @@ pub(crate) fn load_until<A: Aggregate>(
         Until::Time(_) => None,
         until => Head::<A>::from_snapshot(stream, reading)?.filter(|(_, at)| has(until, *at)),
     }
-    .unwrap_or_else(|| (Head::empty(), Place::default()));
+    .unwrap_or_else(|| (Head::empty(stream), Place::default()));
     let mut last = (!start.is_beginning()).then(|| Last::of_place(start));
     let mut found = None;
     reading.events(start, |loaded| {
