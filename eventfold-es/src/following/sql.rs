@@ -1,9 +1,8 @@
 //! A read model in SQLite, as it is fed: [`Sql`].
 //!
-//! Each version has files of its own in the directory of the read model: `v2.sqlite`, and after the
-//! first rebuild `v2.r1.sqlite`. Of one version the newest file that is complete counts. Invariant F13.
+//! Of one version the newest file that is complete counts. Invariant F13.
 
-mod database;
+pub(crate) mod database;
 mod generation;
 
 pub(crate) use generation::{Generation, Served};
@@ -26,6 +25,7 @@ use crate::following::exclusive::Exclusive;
 use crate::following::feeding::{Failed, Fed, Feed, Feeding, Target};
 use crate::following::follower::Refusal;
 use crate::following::projecting::Registered;
+use crate::following::read_model_files::{all_files, file_name};
 use crate::following::skipped::{Poisoned, SkippedEvent};
 use crate::following::status::Progress;
 use crate::storage::Storage;
@@ -346,38 +346,6 @@ fn files(dir: &Path, version: u32) -> io::Result<Vec<(u64, PathBuf)>> {
     let all = all_files(dir)?.into_iter();
     let of_version = all.filter(|(of, _, _)| *of == version);
     Ok(of_version.map(|(_, number, path)| (number, path)).collect())
-}
-
-/// The files in the directory with their versions and numbers, in order.
-fn all_files(dir: &Path) -> io::Result<Vec<(u32, u64, PathBuf)>> {
-    let failed =
-        |error: io::Error| io::Error::new(error.kind(), format!("list {}: {error}", shown(dir)));
-    let mut files = Vec::new();
-    for entry in fs::read_dir(dir).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let name = path.file_name().and_then(|name| name.to_str());
-        if let Some((version, number)) = name.and_then(number_of) {
-            files.push((version, number, path));
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
-fn file_name(version: u32, number: u64) -> String {
-    match number {
-        0 => format!("v{version}.sqlite"),
-        _ => format!("v{version}.r{number}.sqlite"),
-    }
-}
-
-/// The version and the number of the file called `name`.
-fn number_of(name: &str) -> Option<(u32, u64)> {
-    let name = name.strip_prefix('v')?.strip_suffix(".sqlite")?;
-    match name.split_once(".r") {
-        Some((version, number)) => Some((version.parse().ok()?, number.parse().ok()?)),
-        None => Some((name.parse().ok()?, 0)),
-    }
 }
 
 /// The file with the number `number`, without an event.

@@ -1,6 +1,8 @@
 //! A store as a reader beside it sees it: [`Observed`]. It takes no lock, changes nothing, and shows what
 //! is durable.
 
+use std::path::PathBuf;
+
 use crate::storage::error::StorageResult;
 use crate::storage::files::journal::backward::BackwardReader as FileBackwardReader;
 use crate::storage::files::journal::reader::Reader as FileReader;
@@ -135,6 +137,20 @@ impl Observed {
             }
             #[cfg(feature = "postgres")]
             Self::Postgres(schema) => Records::Postgres(schema.records(follower, name)),
+        }
+    }
+
+    /// The directory of the projection `name`, in which read models have their files; `None` where the storage
+    /// has none.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(clippy::unnecessary_wraps, reason = "there are only directories")
+    )]
+    pub(crate) fn projection_dir(&self, name: &str) -> Option<PathBuf> {
+        match self {
+            Self::Files(files) => Some(files.layout.projections_dir().join(name)),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => None,
         }
     }
 

@@ -24,6 +24,7 @@ use std::path::Path;
 
 use crate::event::RecordedEvent;
 use crate::following::saved;
+use crate::following::saved_tables;
 use crate::ids::{Position, StreamId};
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::disk;
@@ -416,8 +417,8 @@ impl StoreReader {
         Ok(streams.into_sorted())
     }
 
-    /// What the projections have saved, by name and version. A projection without a checkpoint is not
-    /// among them.
+    /// What the projections and the read models in SQLite have saved, by name and version. A projection without
+    /// a checkpoint is not among them, and a read model only if its files are in the directory of the store.
     ///
     /// # Errors
     ///
@@ -431,6 +432,9 @@ impl StoreReader {
             let records = self.observed.records(Follower::Projection, &name);
             let (names, head) = (records.names()?, self.observed.head());
             projections.extend(saved::projection(&name, &records, &names, head)?);
+            if let Some(dir) = self.observed.projection_dir(&name) {
+                projections.extend(saved_tables::read_model(&name, &dir, head)?);
+            }
         }
         Ok(projections)
     }
