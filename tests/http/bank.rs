@@ -34,13 +34,30 @@ pub struct Change {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deposit {
+    #[serde(deserialize_with = "whole")]
     pub amount: u32,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Withdraw {
+    #[serde(deserialize_with = "whole")]
     pub amount: u32,
+}
+
+/// A whole number as JSON Schema means it: 5.0 is one.
+pub(crate) fn whole<'de, D: serde::Deserializer<'de>>(json: D) -> Result<u32, D::Error> {
+    let number = serde_json::Number::deserialize(json)?;
+    let whole = match number.as_u64() {
+        Some(whole) => u32::try_from(whole).ok(),
+        None => number
+            .to_string()
+            .strip_suffix(".0")
+            .and_then(|whole| whole.parse().ok()),
+    };
+    whole.ok_or_else(|| {
+        serde::de::Error::custom(format!("{number} is not a whole number up to {}", u32::MAX))
+    })
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
@@ -88,8 +105,8 @@ impl Refusal for AccountError {
     }
 }
 
-/// A deposit of this amount fails the code of the account.
-const BUG: u32 = 666;
+/// Deposits into this account fail its code.
+const FAULTY: &str = "faulty account";
 const MOST: u32 = 1_000_000;
 
 #[aggregate_impl]
@@ -114,7 +131,7 @@ impl Account {
 
     fn deposit(&self, command: Deposit, context: &DecisionContext<'_>) -> Decision<Self> {
         Gate::pass(context.id());
-        assert!(command.amount != BUG, "the secret of /var/lib/bank is out");
+        assert!(context.id() != FAULTY, "the secret of /var/lib/bank is out");
         if self.owner.is_none() {
             return Err(AccountError::NotOpen);
         }

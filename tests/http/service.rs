@@ -15,7 +15,7 @@ use eventfold_es::{AggregateHandle, AggregateStore, CommandContext};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::bank::{Account, Change, Deposit, Open, Total, Withdraw};
+use crate::bank::{Account, Change, Deposit, Open, Total, Withdraw, whole};
 
 /// How large a body is at most, in bytes.
 pub const LARGEST_BODY: usize = 4096;
@@ -176,6 +176,7 @@ async fn withdraw(
 struct Transfer {
     from: String,
     to: String,
+    #[serde(deserialize_with = "whole")]
     amount: u32,
 }
 

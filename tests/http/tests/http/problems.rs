@@ -349,10 +349,11 @@ async fn a_service_answers_its_problems() {
         .await
         .problem(400, "invalid-id");
 
-    let bug = bank
-        .post("/accounts/a/deposits", &json!({ "amount": 666 }))
-        .send()
-        .await;
+    let path = "/accounts/faulty%20account";
+    let owner = json!({ "owner": "ann" });
+    assert_eq!(bank.post(path, &owner).send().await.status, 201);
+    let amount = json!({ "amount": 1 });
+    let bug = bank.post(&format!("{path}/deposits"), &amount).send().await;
     let problem = bug.problem(500, "internal");
     assert!(!problem.to_string().contains("secret"), "{problem}");
 

@@ -1,7 +1,13 @@
 //! `?after=`, and the headers of answers.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use eventfold_es::AggregateStore;
+use eventfold_es::http::{After, ProblemDetails};
+use eventfold_es_tests_http::{Account, Open};
 use serde_json::json;
 
 use crate::client::Bank;
@@ -45,35 +51,51 @@ async fn what_is_no_position_is_malformed() {
 }
 
 #[tokio::test]
-async fn a_position_ahead_of_all_events_is_waited_for_as_long_as_the_host_says() {
+async fn a_position_ahead_of_all_events_is_not_waited_for() {
     let bank = Bank::serve().await;
     bank.account("a", 5).await;
-    let begin = Instant::now();
-    for position in ["4", "18446744073709551615"] {
+    for position in ["3", "18446744073709551615"] {
         let answer = bank.get(&format!("/total?after={position}")).send().await;
-        let problem = answer.problem(503, "not-reached");
-        assert_eq!(problem["head"], 2);
-        assert_eq!(problem["position"].to_string(), position);
-        assert_eq!(answer.header("retry-after"), Some("1"));
+        let problem = answer.problem(400, "malformed");
+        assert!(
+            problem["detail"]
+                .as_str()
+                .unwrap()
+                .contains("newest event, which is at 2")
+        );
     }
-    assert!(
-        begin.elapsed() >= Duration::from_millis(400),
-        "it did not wait"
-    );
+}
+
+async fn patient(State(store): State<AggregateStore>, after: After) -> Result<(), ProblemDetails> {
+    let after = after.at_most(Duration::from_millis(1));
+    after.wait(&store, |_| std::future::pending()).await
 }
 
 #[tokio::test]
-async fn a_read_waits_for_an_event_that_is_yet_to_come() {
-    let bank = Bank::serve_with(|bank| bank, Duration::from_secs(30)).await;
-    bank.account("a", 5).await;
-    // It may be answered before the read begins, and never after it has given up.
-    let (total, done) = tokio::join!(
-        bank.get("/total?after=3").send(),
-        bank.post("/accounts/a/deposits", &json!({ "amount": 2 }))
-            .send(),
+async fn what_is_not_reached_is_waited_for_as_long_as_the_host_says() {
+    let store = AggregateStore::in_memory().open().await.unwrap();
+    let account = store.get::<Account>("a").await.unwrap();
+    account
+        .send(Open {
+            owner: "ann".to_owned(),
+        })
+        .await
+        .unwrap();
+    let router = Router::new().route("/", get(patient)).with_state(store);
+    let bank = Bank::serve_with(
+        move |bank| bank.nest("/other", router),
+        Duration::from_secs(30),
+    )
+    .await;
+    let answer = bank.get("/other?after=1").send().await;
+    let problem = answer.problem(503, "not-reached");
+    assert_eq!(
+        (&problem["position"], &problem["head"]),
+        (&json!(1), &json!(1))
     );
-    assert_eq!(done.status, 200);
-    assert_eq!(total.json()["balance"], 7);
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    assert_eq!(bank.get("/other?after=0").send().await.status, 503);
+    assert_eq!(bank.get("/other").send().await.status, 200);
 }
 
 #[tokio::test]
