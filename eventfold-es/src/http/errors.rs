@@ -192,6 +192,16 @@ impl From<AppendError> for ProblemDetails {
     }
 }
 
+#[cfg(feature = "sqlite")]
+impl From<crate::store::SqlError> for ProblemDetails {
+    fn from(error: crate::store::SqlError) -> Self {
+        match error {
+            crate::store::SqlError::Follow(error) => error.into(),
+            crate::store::SqlError::Query(error) => Self::logged(ProblemType::Internal, &error),
+        }
+    }
+}
+
 impl From<WaitError> for ProblemDetails {
     fn from(error: WaitError) -> Self {
         match error {

@@ -101,11 +101,16 @@ async fn a_stream_goes_on_exactly_after_the_last_event() {
         let mut listening = Listening::to(&bank, "/events?after=1", Some(last)).await;
         assert_eq!(listening.event().await.unwrap().0, last + 1);
     }
-    let mut listening = Listening::to(&bank, "/events", Some(4)).await;
+    // Two events of one commit.
+    let transfer = json!({ "from": "a", "to": "b", "amount": 1 });
+    assert_eq!(bank.post("/transfers", &transfer).send().await.status, 200);
+    let mut listening = Listening::to(&bank, "/events", Some(5)).await;
+    assert_eq!(listening.event().await.unwrap().0, 6);
+    let mut listening = Listening::to(&bank, "/events", Some(6)).await;
     bank.post("/accounts/a/deposits", &json!({ "amount": 1 }))
         .send()
         .await;
-    assert_eq!(listening.event().await.unwrap().0, 5);
+    assert_eq!(listening.event().await.unwrap().0, 7);
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use axum::Router;
+use axum::body::Body;
 use axum::routing::get;
 use eventfold_es_tests_http::{Account, Gate};
 use serde_json::json;
@@ -85,8 +87,12 @@ async fn a_request_that_never_ends_holds_nothing_up_for_ever() {
         send.send(()).await.unwrap();
         std::future::pending::<()>().await;
     });
-    let grace = Duration::from_millis(50);
-    let mut bank = Bank::serve_with(move |bank| bank.route("/never", never), grace).await;
+    let endless = get(async || {
+        let bytes = || Ok::<_, std::convert::Infallible>(vec![0; 64 * 1024]);
+        Body::from_stream(futures_util::stream::repeat_with(bytes))
+    });
+    let routes = |bank: Router| bank.route("/never", never).route("/endless", endless);
+    let mut bank = Bank::serve_with(routes, Duration::from_millis(50)).await;
     let mut hung = TcpStream::connect(bank.address).await.unwrap();
     hung.write_all(b"GET /never HTTP/1.1\r\nhost: bank\r\n\r\n")
         .await
@@ -97,6 +103,12 @@ async fn a_request_that_never_ends_holds_nothing_up_for_ever() {
     half.write_all(b"GET /accounts/a HTTP/1.1\r\nho")
         .await
         .unwrap();
+    // A client that reads nothing but the beginning of an answer without end.
+    let mut slow = TcpStream::connect(bank.address).await.unwrap();
+    slow.write_all(b"GET /endless HTTP/1.1\r\nhost: bank\r\n\r\n")
+        .await
+        .unwrap();
+    in_time(slow.read_u8()).await.unwrap();
     let begin = Instant::now();
     bank.stop();
     let _dir = bank.ended().await;
@@ -107,6 +119,12 @@ async fn a_request_that_never_ends_holds_nothing_up_for_ever() {
         let _ = in_time(client.read_to_end(&mut answer)).await;
         assert!(answer.is_empty(), "{answer:?}");
     }
+    let mut rest = Vec::new();
+    let _ = in_time(slow.read_to_end(&mut rest)).await;
+    assert!(
+        !rest.ends_with(b"0\r\n\r\n"),
+        "it looks like a whole answer"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
