@@ -49,6 +49,11 @@ impl Listening {
 
     /// The next event: its id and what it says.
     pub(crate) async fn event(&mut self) -> Option<(u64, Value)> {
+        // Comments come for ever.
+        in_time(self.next_event()).await
+    }
+
+    async fn next_event(&mut self) -> Option<(u64, Value)> {
         loop {
             let line = self.line().await?;
             if let Some(id) = line.strip_prefix("id: ") {
