@@ -13,8 +13,8 @@ use crate::text::Shown;
 
 /// Why a command did not succeed.
 ///
-/// Unless a variant says otherwise, nothing of the command is stored. The crate's page has a table
-/// of [what to do](crate#errors-and-what-to-do).
+/// Unless a variant says otherwise, nothing of the command is stored. The guide has a table
+/// of [what to do](crate::guide::when_something_fails).
 ///
 /// ```
 /// # use eventfold_es::{*, __private::example::*};

@@ -138,7 +138,7 @@ impl AggregateStore {
     ///   same error comes if another program has locked the file of a stream that `open` must bring
     ///   in order;
     /// * [`io::ErrorKind::InvalidData`]: a file is damaged; the text says which, at which byte, and
-    ///   how. See [what to do then](crate#when-a-file-is-damaged);
+    ///   how. See [what to do then](crate::guide::when_something_fails#a-file-is-damaged);
     /// * [`io::ErrorKind::Unsupported`]: a newer version wrote the directory;
     /// * any other: the directory cannot be used. There is no permission or no space, for example.
     ///

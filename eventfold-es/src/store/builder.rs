@@ -848,7 +848,7 @@ impl AggregateStoreBuilder {
     ///   [`create_if_missing`](Self::create_if_missing) is `false`;
     /// * [`io::ErrorKind::InvalidData`]: the checkpoint of a process manager is ahead of the
     ///   journal, so the journal lacks events. A checkpoint that cannot be read stops only its
-    ///   process manager ([what to do then](crate#when-a-file-is-damaged)).
+    ///   process manager ([what to do then](crate::guide::when_something_fails#a-file-is-damaged)).
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
