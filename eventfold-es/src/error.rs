@@ -51,7 +51,8 @@ pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
     /// ([`CommandContext::with_expected_version`](crate::domain::command::CommandContext::with_expected_version)).
     /// It is never retried: the basis of the command has changed.
     ///
-    /// Load the state with its version, and decide again whether the command still makes sense.
+    /// Load the state with its version, and decide again whether the command still makes sense. Without an
+    /// expected version this does not happen: [who wins](crate::guide::questions#rules-and-writing) says when to use one.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
