@@ -82,7 +82,6 @@ pub mod changing_events {}
     "compare",
     "alternatives"
 ))]
-#[expect(clippy::doc_markdown, reason = "names of products")]
 pub mod coming_from {}
 
 #[cfg(feature = "console")]
@@ -287,6 +286,10 @@ pub mod testing_a_domain {}
     "first steps",
     "event sourcing"
 ))]
+#[expect(
+    clippy::test_attr_in_doctest,
+    reason = "the program of the tutorial runs them"
+)]
 pub mod tutorial {}
 
 #[doc = include_str!("guide/watching_a_store.md")]
