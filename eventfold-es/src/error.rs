@@ -13,8 +13,8 @@ use crate::text::Shown;
 
 /// Why a command did not succeed.
 ///
-/// Unless a variant says otherwise, nothing of the command is stored. The crate's page has a table
-/// of [what to do](crate#errors-and-what-to-do).
+/// Unless a variant says otherwise, nothing of the command is stored. The guide has a table
+/// of [what to do](crate::guide::when_something_fails).
 ///
 /// ```
 /// # use eventfold_es::{*, __private::example::*};
@@ -51,7 +51,8 @@ pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
     /// ([`CommandContext::with_expected_version`](crate::domain::command::CommandContext::with_expected_version)).
     /// It is never retried: the basis of the command has changed.
     ///
-    /// Load the state with its version, and decide again whether the command still makes sense.
+    /// Load the state with its version, and decide again whether the command still makes sense. Without an
+    /// expected version this does not happen: [who wins](crate::guide::questions#rules-and-writing) says when to use one.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};

@@ -450,7 +450,7 @@ impl AggregateStoreBuilder {
     /// [`run_process_managers`](AggregateStore::run_process_managers) is called.
     ///
     /// `live` does not depend on the runtime on which the store is opened: one thread serves the
-    /// whole process.
+    /// whole process. [Process managers](crate::guide::process_managers#running-it) says what can be waited for.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -628,7 +628,8 @@ impl AggregateStoreBuilder {
     }
 
     /// Takes the time from `clock` instead of the system: for events, for timers, and for the
-    /// pauses before retries. It is for tests that do not want to wait.
+    /// pauses before retries. It is for tests that do not want to wait, see
+    /// [testing](crate::guide::testing_a_domain#a-whole-store-in-memory-at-any-time).
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -685,7 +686,8 @@ impl AggregateStoreBuilder {
 
     /// How long [`open`](Self::open) waits for another process that has the directory open, before
     /// it fails with [`io::ErrorKind::ResourceBusy`]. By default it does not wait. It is for
-    /// deployments that overlap: the new process starts while the old one ends.
+    /// deployments that overlap: the new process starts while the old one ends
+    /// ([in production](crate::guide::in_production#starting-and-ending)).
     ///
     /// It also limits how long `open` waits for an unused store of this process to release the
     /// directory. By default `open` waits 30 seconds for calls that were accepted and not answered,
@@ -848,7 +850,7 @@ impl AggregateStoreBuilder {
     ///   [`create_if_missing`](Self::create_if_missing) is `false`;
     /// * [`io::ErrorKind::InvalidData`]: the checkpoint of a process manager is ahead of the
     ///   journal, so the journal lacks events. A checkpoint that cannot be read stops only its
-    ///   process manager ([what to do then](crate#when-a-file-is-damaged)).
+    ///   process manager ([what to do then](crate::guide::when_something_fails#a-file-is-damaged)).
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
