@@ -1,0 +1,243 @@
+//! The read model: the tables that the pages show, and the questions that they ask.
+
+use eventfold_es::prelude::*;
+use eventfold_es::rusqlite::{self, Connection, OptionalExtension as _, Row, Transaction, params};
+use eventfold_es::{ProjectSql, ProjectSqlEvent, SqlProjection, SqlSchema};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::customer::CustomerRegistered;
+use crate::domain::queue::{Queue, QueueEvent};
+use crate::domain::ticket::{Ticket, TicketEvent};
+
+#[derive(SqlProjection)]
+#[projection(name = "board", aggregates(Ticket, Queue), events(CustomerRegistered))]
+pub(crate) struct Board;
+
+impl SqlSchema for Board {
+    const SCHEMA: &'static str = "
+        CREATE TABLE customer (id TEXT PRIMARY KEY, name TEXT NOT NULL, email TEXT NOT NULL UNIQUE) STRICT;
+        CREATE TABLE queue (name TEXT PRIMARY KEY, room INTEGER NOT NULL, on_call TEXT) STRICT;
+        CREATE TABLE ticket (
+            id TEXT PRIMARY KEY, customer TEXT NOT NULL, subject TEXT NOT NULL, queue TEXT NOT NULL,
+            status TEXT NOT NULL, agent TEXT, due_ms INTEGER, opened_ms INTEGER NOT NULL
+        ) STRICT;
+        CREATE INDEX ticket_by_queue ON ticket (queue, status);
+        CREATE TABLE message (
+            ticket TEXT NOT NULL, version INTEGER NOT NULL, author TEXT, text TEXT NOT NULL, ms INTEGER NOT NULL,
+            PRIMARY KEY (ticket, version)
+        ) STRICT, WITHOUT ROWID;
+    ";
+}
+
+impl ProjectSql<Ticket> for Board {
+    fn project(
+        &self,
+        tx: &Transaction<'_>,
+        event: &TicketEvent,
+        record: &Recorded<'_>,
+    ) -> rusqlite::Result<()> {
+        let (id, ms) = (record.id(), record.unix_millis().cast_signed());
+        let say = |author: Option<&str>, text: &str| {
+            let version = u64::from(record.version()).cast_signed();
+            tx.prepare_cached("INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5)")?
+                .execute(params![id, version, author, text, ms])
+        };
+        let set = |columns: &str, value: &dyn rusqlite::ToSql| {
+            tx.prepare_cached(&format!("UPDATE ticket SET {columns} WHERE id = ?1"))?
+                .execute(params![id, value])
+        };
+        match event {
+            TicketEvent::Opened(opened) => {
+                tx.prepare_cached(
+                    "INSERT INTO ticket VALUES (?1, ?2, ?3, ?4, 'waiting', NULL, NULL, ?5)",
+                )?
+                .execute(params![
+                    id,
+                    opened.customer,
+                    opened.subject,
+                    opened.queue,
+                    ms
+                ])?;
+                say(None, &opened.text)?
+            }
+            TicketEvent::Asked(asked) => say(None, &asked.text)?,
+            TicketEvent::AnswerDue(due) => {
+                let due_ms = ms + i64::from(due.within_minutes) * 60_000;
+                set("status = 'waiting', due_ms = ?2", &due_ms)?
+            }
+            TicketEvent::Answered(answered) => {
+                say(Some(record.actor().unwrap_or("an agent")), &answered.text)?;
+                set("status = ?2, due_ms = NULL", &"answered")?
+            }
+            TicketEvent::Assigned(assigned) => set("agent = ?2", &assigned.agent)?,
+            TicketEvent::Moved(moved) => set("queue = ?2", &moved.to)?,
+            TicketEvent::Escalated(_) => set("status = ?2, due_ms = NULL", &"escalated")?,
+            TicketEvent::Closed(_) => set("status = ?2, due_ms = NULL", &"closed")?,
+        };
+        Ok(())
+    }
+}
+
+impl ProjectSql<Queue> for Board {
+    fn project(
+        &self,
+        tx: &Transaction<'_>,
+        event: &QueueEvent,
+        record: &Recorded<'_>,
+    ) -> rusqlite::Result<()> {
+        match event {
+            QueueEvent::QueueSetUp(set_up) => tx
+                .prepare_cached(
+                    "INSERT INTO queue VALUES (?1, ?2, NULL) ON CONFLICT DO UPDATE SET room = ?2",
+                )?
+                .execute(params![record.id(), set_up.room])?,
+            QueueEvent::OnCallChanged(changed) => tx
+                .prepare_cached("UPDATE queue SET on_call = ?2 WHERE name = ?1")?
+                .execute(params![record.id(), changed.agent])?,
+            // The queue of a ticket is in the table of tickets.
+            QueueEvent::TicketEntered(_) | QueueEvent::TicketLeft(_) | QueueEvent::CalledOut(_) => {
+                0
+            }
+        };
+        Ok(())
+    }
+}
+
+impl ProjectSqlEvent<CustomerRegistered> for Board {
+    fn project_event(
+        &self,
+        tx: &Transaction<'_>,
+        event: &CustomerRegistered,
+        _: &Recorded<'_>,
+    ) -> rusqlite::Result<()> {
+        tx.prepare_cached("INSERT INTO customer VALUES (?1, ?2, ?3)")?
+            .execute(params![event.customer, event.name, event.email])?;
+        Ok(())
+    }
+}
+
+/// What the list shows. Empty texts stand for everything, as an empty field of a form does.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Filter {
+    pub(crate) queue: String,
+    pub(crate) status: String,
+    pub(crate) search: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct TicketRow {
+    pub(crate) id: String,
+    pub(crate) customer: String,
+    pub(crate) email: String,
+    pub(crate) subject: String,
+    pub(crate) queue: String,
+    pub(crate) status: String,
+    pub(crate) agent: Option<String>,
+    pub(crate) due_ms: Option<i64>,
+    pub(crate) opened_ms: i64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Message {
+    /// None: the customer.
+    pub(crate) author: Option<String>,
+    pub(crate) text: String,
+    pub(crate) ms: i64,
+}
+
+#[derive(Debug)]
+pub(crate) struct QueueRow {
+    pub(crate) name: String,
+    pub(crate) room: u32,
+    pub(crate) on_call: Option<String>,
+    pub(crate) tickets: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct CustomerRow {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) email: String,
+}
+
+const TICKETS: &str =
+    "SELECT ticket.id, name, email, subject, queue, status, agent, due_ms, opened_ms
+    FROM ticket JOIN customer ON customer.id = ticket.customer";
+
+fn ticket_row(row: &Row<'_>) -> rusqlite::Result<TicketRow> {
+    Ok(TicketRow {
+        id: row.get(0)?,
+        customer: row.get(1)?,
+        email: row.get(2)?,
+        subject: row.get(3)?,
+        queue: row.get(4)?,
+        status: row.get(5)?,
+        agent: row.get(6)?,
+        due_ms: row.get(7)?,
+        opened_ms: row.get(8)?,
+    })
+}
+
+/// The newest two hundred tickets, escalated ones first, then by when their answer is due.
+pub(crate) fn tickets(db: &Connection, filter: &Filter) -> rusqlite::Result<Vec<TicketRow>> {
+    let mut query = db.prepare_cached(&format!(
+        "{TICKETS} WHERE (?1 = '' OR queue = ?1) AND iif(?2 = '', status <> 'closed', ?2 IN (status, 'all'))
+             AND (?3 = '' OR instr(lower(subject || ' ' || name || ' ' || email), lower(?3)))
+         ORDER BY status <> 'escalated', due_ms IS NULL, due_ms, opened_ms DESC LIMIT 200"
+    ))?;
+    let values = params![filter.queue, filter.status, filter.search];
+    query.query_map(values, ticket_row)?.collect()
+}
+
+pub(crate) fn ticket(
+    db: &Connection,
+    id: &str,
+) -> rusqlite::Result<Option<(TicketRow, Vec<Message>)>> {
+    let row = db
+        .prepare_cached(&format!("{TICKETS} WHERE ticket.id = ?1"))?
+        .query_row([id], ticket_row)
+        .optional()?;
+    let mut query = db.prepare_cached(
+        "SELECT author, text, ms FROM message WHERE ticket = ?1 ORDER BY version",
+    )?;
+    let messages = query.query_map([id], |row| {
+        Ok(Message {
+            author: row.get(0)?,
+            text: row.get(1)?,
+            ms: row.get(2)?,
+        })
+    })?;
+    let messages = messages.collect::<Result<_, _>>()?;
+    Ok(row.map(|row| (row, messages)))
+}
+
+pub(crate) fn queues(db: &Connection) -> rusqlite::Result<Vec<QueueRow>> {
+    let mut query = db.prepare_cached(
+        "SELECT name, room, on_call,
+             (SELECT count(*) FROM ticket WHERE queue = name AND status <> 'closed')
+         FROM queue ORDER BY name",
+    )?;
+    let queues = query.query_map([], |row| {
+        Ok(QueueRow {
+            name: row.get(0)?,
+            room: row.get(1)?,
+            on_call: row.get(2)?,
+            tickets: row.get(3)?,
+        })
+    })?;
+    queues.collect()
+}
+
+pub(crate) fn customers(db: &Connection) -> rusqlite::Result<Vec<CustomerRow>> {
+    let query = "SELECT id, name, email FROM customer ORDER BY name, email";
+    let mut query = db.prepare_cached(query)?;
+    let customers = query.query_map([], |row| {
+        Ok(CustomerRow {
+            id: row.get(0)?,
+            name: row.get(1)?,
+            email: row.get(2)?,
+        })
+    })?;
+    customers.collect()
+}
