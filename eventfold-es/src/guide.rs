@@ -25,6 +25,19 @@ pub mod changing_events {}
 #[doc(alias("dashboard", "admin", "web ui", "time travel"))]
 pub mod console {}
 
+#[cfg(feature = "axum")]
+#[doc = include_str!("guide/http.md")]
+#[doc(alias(
+    "axum",
+    "rest",
+    "etag",
+    "if-match",
+    "idempotency key",
+    "sse",
+    "web service"
+))]
+pub mod http {}
+
 #[doc = include_str!("guide/long_lived_data.md")]
 #[doc(alias(
     "tombstone",

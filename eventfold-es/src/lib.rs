@@ -377,6 +377,8 @@
 //!   its own;
 //! * `postgres` keeps stores in a database of PostgreSQL (`AggregateStore::postgres`, with a guide page of its own);
 //! * `postgres-tls` encrypts the connections to it;
+//! * `axum` adds the module `http`: conditional requests, idempotency keys, problem details, server-sent events and
+//!   an orderly end for services on `axum`, with a guide page of its own;
 //! * `console` adds the module `console`, an `axum` router that shows a store in the browser;
 //! * `cli` is for `cargo install`: it builds the command `eventfold`, which [looks inside a
 //!   store](guide::looking_inside).
@@ -426,6 +428,8 @@ pub(crate) mod following;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod guide;
+#[cfg(feature = "axum")]
+pub mod http;
 pub(crate) mod ids;
 mod meter;
 pub mod model;

@@ -12,7 +12,7 @@ use syn::visit::{self, Visit};
 const LAYERS: &[&[&str]] = &[
     // Beside the layers: what generated code names, the testing kit, the documentation of the derives.
     &["", "private", "testing", "derive", "guide", "fuzzing"],
-    &["console"],
+    &["console", "http"],
     &["store"],
     &["following"],
     &["runtime"],

@@ -36,6 +36,10 @@ pub enum CounterEvent {
 #[error("nothing to add")]
 pub struct NothingToAdd;
 
+#[cfg(feature = "axum")]
+#[diagnostic::do_not_recommend]
+impl crate::http::Refusal for NothingToAdd {}
+
 #[diagnostic::do_not_recommend]
 impl Aggregate for Counter {
     const AGGREGATE_TYPE: &'static str = "counter";
