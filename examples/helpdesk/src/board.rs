@@ -229,6 +229,11 @@ pub(crate) fn queues(db: &Connection) -> rusqlite::Result<Vec<QueueRow>> {
     queues.collect()
 }
 
+pub(crate) fn is_customer(db: &Connection, id: &str) -> rusqlite::Result<bool> {
+    let query = "SELECT EXISTS (SELECT 1 FROM customer WHERE id = ?1)";
+    db.prepare_cached(query)?.query_row([id], |row| row.get(0))
+}
+
 pub(crate) fn customers(db: &Connection) -> rusqlite::Result<Vec<CustomerRow>> {
     let query = "SELECT id, name, email FROM customer ORDER BY name, email";
     let mut query = db.prepare_cached(query)?;

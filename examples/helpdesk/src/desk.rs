@@ -1,4 +1,4 @@
-//! What changes a ticket and its queues in one commit.
+//! What changes a ticket and its queues in one commit: all of them take it, or nothing happens.
 
 use std::io;
 
@@ -13,37 +13,43 @@ pub(crate) async fn open(
     command: Open,
 ) -> io::Result<Together> {
     let queue = store.get::<Queue>(&command.queue).await?;
-    let enter = Enter {
-        ticket: ticket.id().to_owned(),
-    };
     let opening = store.together().send(ticket, command);
-    Ok(opening.send(&queue, enter))
+    Ok(opening.send(&queue, Enter::of(ticket)))
 }
 
-/// The ticket leaves `from` and enters the other queue, or stays where it is.
 pub(crate) async fn move_to(
     store: &AggregateStore,
     ticket: &AggregateHandle<Ticket>,
-    from: &str,
     command: MoveTo,
 ) -> io::Result<Together> {
-    let from = store.get::<Queue>(from).await?;
-    let to = store.get::<Queue>(&command.queue).await?;
-    let id = ticket.id().to_owned();
-    let (leave, enter) = (Leave { ticket: id.clone() }, Enter { ticket: id });
+    let from = store.get::<Queue>(&command.from).await?;
+    let to = store.get::<Queue>(&command.to).await?;
     let moving = store.together().send(ticket, command);
-    Ok(moving.send(&from, leave).send(&to, enter))
+    Ok(moving
+        .send(&from, Leave::of(ticket))
+        .send(&to, Enter::of(ticket)))
 }
 
 pub(crate) async fn close(
     store: &AggregateStore,
     ticket: &AggregateHandle<Ticket>,
     from: &str,
-    command: Close,
 ) -> io::Result<Together> {
     let from = store.get::<Queue>(from).await?;
-    let leave = Leave {
-        ticket: ticket.id().to_owned(),
-    };
-    Ok(store.together().send(ticket, command).send(&from, leave))
+    let closing = store.together().send(ticket, Close {});
+    Ok(closing.send(&from, Leave::of(ticket)))
+}
+
+impl Enter {
+    fn of(ticket: &AggregateHandle<Ticket>) -> Self {
+        let ticket = ticket.id().to_owned();
+        Self { ticket }
+    }
+}
+
+impl Leave {
+    fn of(ticket: &AggregateHandle<Ticket>) -> Self {
+        let ticket = ticket.id().to_owned();
+        Self { ticket }
+    }
 }

@@ -3,6 +3,7 @@
 mod board;
 mod desk;
 mod domain;
+mod web;
 
 use std::io;
 
@@ -11,6 +12,8 @@ use eventfold_es::{AggregateStore, AggregateStoreBuilder};
 use board::Board;
 use domain::escalation::Escalation;
 use domain::queue::{Queue, SetUp};
+
+pub use web::app;
 
 /// Opens the store of a help desk, and sets its first queues up.
 ///

@@ -89,9 +89,13 @@ impl Decide<Register> for Registering {
 
 impl Register {
     /// An address is the same address however it is typed.
-    pub(crate) fn normalised(self) -> Self {
-        let email = self.email.trim().to_lowercase();
-        Self { email, ..self }
+    pub(crate) fn new(customer: String, name: String, email: &str) -> Self {
+        let email = email.trim().to_lowercase();
+        Self {
+            customer,
+            name,
+            email,
+        }
     }
 }
 
@@ -102,12 +106,7 @@ mod tests {
     use super::*;
 
     fn register(customer: &str, email: &str) -> Register {
-        let register = Register {
-            customer: customer.to_owned(),
-            name: "Ann".to_owned(),
-            email: email.to_owned(),
-        };
-        register.normalised()
+        Register::new(customer.to_owned(), "Ann".to_owned(), email)
     }
 
     fn registered(customer: &str, email: &str) -> CustomerRegistered {

@@ -55,7 +55,8 @@ pub(crate) struct Assign {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct MoveTo {
-    pub(crate) queue: String,
+    pub(crate) from: String,
+    pub(crate) to: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -95,6 +96,7 @@ pub(crate) struct Assigned {
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, DomainEvent)]
 pub(crate) struct Moved {
+    pub(crate) from: String,
     pub(crate) to: String,
 }
 
@@ -119,7 +121,7 @@ pub(crate) enum TicketError {
     #[error("nobody answers in less than a minute")]
     TooSoon,
     #[error("the ticket is in the queue {0}")]
-    InThatQueue(String),
+    IsIn(String),
 }
 
 #[aggregate_impl]
@@ -171,14 +173,14 @@ impl Ticket {
     /// Whoever is on call for the other queue is to know of an escalated ticket too.
     fn move_to(&self, command: MoveTo) -> Decision<Self> {
         self.is_open()?;
-        let to = command.queue;
-        if to == self.queue {
-            return Err(TicketError::InThatQueue(to));
+        let MoveTo { from, to } = command;
+        if from != self.queue || to == self.queue {
+            return Err(TicketError::IsIn(self.queue.clone()));
         }
         let queue = to.clone();
         Ok(match self.status {
-            Status::Escalated => events![Moved { to }, Escalated { queue }],
-            _ => events![Moved { to }],
+            Status::Escalated => events![Moved { from, to }, Escalated { queue }],
+            _ => events![Moved { from, to }],
         })
     }
 
@@ -295,13 +297,14 @@ mod tests {
         Escalated { queue }
     }
 
-    fn move_to(queue: &str) -> MoveTo {
-        let queue = queue.to_owned();
-        MoveTo { queue }
+    fn move_to(from: &str, to: &str) -> MoveTo {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        MoveTo { from, to }
     }
 
-    fn moved(to: &str) -> Moved {
-        Moved { to: to.to_owned() }
+    fn moved(from: &str, to: &str) -> Moved {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        Moved { from, to }
     }
 
     #[test]
@@ -368,17 +371,19 @@ mod tests {
     #[test]
     fn a_ticket_moves_to_another_queue() {
         given::<Ticket>(events![opened(), due()])
-            .when(move_to("billing"))
-            .then(events![moved("billing")])
-            .when(move_to("billing"))
-            .then_error(|error| *error == TicketError::InThatQueue("billing".to_owned()));
+            .when(move_to("support", "billing"))
+            .then(events![moved("support", "billing")])
+            .when(move_to("support", "sales"))
+            .then_error(|error| *error == TicketError::IsIn("billing".to_owned()))
+            .when(move_to("billing", "billing"))
+            .then_error(|error| *error == TicketError::IsIn("billing".to_owned()));
     }
 
     #[test]
     fn an_escalated_ticket_is_escalated_in_the_queue_that_it_moves_to() {
         given::<Ticket>(events![opened(), due(), escalated("support")])
-            .when(move_to("billing"))
-            .then(events![moved("billing"), escalated("billing")]);
+            .when(move_to("support", "billing"))
+            .then(events![moved("support", "billing"), escalated("billing")]);
     }
 
     #[test]
@@ -400,8 +405,8 @@ mod tests {
             .command(ask())
             .command(Answer { text })
             .command(Assign { agent })
-            .command(move_to("billing"))
-            .command(move_to("support"))
+            .command(move_to("support", "billing"))
+            .command(move_to("billing", "support"))
             .command(Escalate {})
             .command(Close {})
             .check();
