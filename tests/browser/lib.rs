@@ -175,9 +175,9 @@ impl Browser {
     }
 
     /// Chooses from a list.
-    pub async fn choose(&self, css: &str, value: &str) {
+    pub async fn choose(&self, css: &str, label: &str) {
         let list = self.element(css).await;
-        list.select_by_value(value).await.unwrap();
+        list.select_by_label(label).await.unwrap();
     }
 
     /// The tab that is in front.

@@ -44,7 +44,7 @@ pub(crate) fn list(
             @else {
                 table {
                     thead { tr {
-                        th { "Ticket" } th { "Customer" } th { "Queue" } th { "Agent" } th { "Status" } th { "Answer due" }
+                        th { "Ticket" } th { "Customer" } th { "Queue" } th { "Agent" } th { "Status" } th { "Answer due (UTC)" }
                     } }
                     tbody {
                         @for ticket in tickets {
@@ -112,7 +112,7 @@ pub(crate) fn ticket(
                 span { "of " b { (row.customer) } " <" (row.email) ">" }
                 span { "in " b data-of="queue" { (row.queue) } }
                 span { "agent " b data-of="agent" { (row.agent.as_deref().unwrap_or("–")) } }
-                @if let Some(due) = row.due_ms { span { "answer due " (Moment(due)) } }
+                @if let Some(due) = row.due_ms { span { "answer due " (Moment(due)) " UTC" } }
             }
             ol.messages {
                 @for message in messages {
