@@ -1,7 +1,7 @@
 //! The read model: the tables that the pages show, and the questions that they ask.
 
 use eventfold_es::prelude::*;
-use eventfold_es::rusqlite::{self, Connection, OptionalExtension as _, Row, Transaction, params};
+use eventfold_es::rusqlite::{self, Connection, Params, Row, ToSql, Transaction, params};
 use eventfold_es::{ProjectSql, ProjectSqlEvent, SqlProjection, SqlSchema};
 use serde::{Deserialize, Serialize};
 
@@ -37,44 +37,36 @@ impl ProjectSql<Ticket> for Board {
         record: &Recorded<'_>,
     ) -> rusqlite::Result<()> {
         let (id, ms) = (record.id(), record.unix_millis().cast_signed());
+        let set = |columns: &str, value: &dyn ToSql| {
+            let sql = format!("UPDATE ticket SET {columns} WHERE id = ?1");
+            write(tx, &sql, params![id, value])
+        };
+        let status = |status: &str| set("status = ?2, due_ms = NULL", &status);
         let say = |author: Option<&str>, text: &str| {
             let version = u64::from(record.version()).cast_signed();
-            tx.prepare_cached("INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5)")?
-                .execute(params![id, version, author, text, ms])
-        };
-        let set = |columns: &str, value: &dyn rusqlite::ToSql| {
-            tx.prepare_cached(&format!("UPDATE ticket SET {columns} WHERE id = ?1"))?
-                .execute(params![id, value])
+            let sql = "INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5)";
+            write(tx, sql, params![id, version, author, text, ms])
         };
         match event {
-            TicketEvent::Opened(opened) => {
-                tx.prepare_cached(
-                    "INSERT INTO ticket VALUES (?1, ?2, ?3, ?4, 'waiting', NULL, NULL, ?5)",
-                )?
-                .execute(params![
-                    id,
-                    opened.customer,
-                    opened.subject,
-                    opened.queue,
-                    ms
-                ])?;
-                say(None, &opened.text)?
+            TicketEvent::Opened(it) => {
+                let sql = "INSERT INTO ticket VALUES (?1, ?2, ?3, ?4, 'waiting', NULL, NULL, ?5)";
+                write(tx, sql, params![id, it.customer, it.subject, it.queue, ms])?;
+                say(None, &it.text)
             }
-            TicketEvent::Asked(asked) => say(None, &asked.text)?,
+            TicketEvent::Asked(asked) => say(None, &asked.text),
             TicketEvent::AnswerDue(due) => {
                 let due_ms = ms + i64::from(due.within_minutes) * 60_000;
-                set("status = 'waiting', due_ms = ?2", &due_ms)?
+                set("status = 'waiting', due_ms = ?2", &due_ms)
             }
             TicketEvent::Answered(answered) => {
-                say(Some(record.actor().unwrap_or("an agent")), &answered.text)?;
-                set("status = ?2, due_ms = NULL", &"answered")?
+                say(Some(record.actor().unwrap_or("agent")), &answered.text)?;
+                status("answered")
             }
-            TicketEvent::Assigned(assigned) => set("agent = ?2", &assigned.agent)?,
-            TicketEvent::Moved(moved) => set("queue = ?2", &moved.to)?,
-            TicketEvent::Escalated(_) => set("status = ?2, due_ms = NULL", &"escalated")?,
-            TicketEvent::Closed(_) => set("status = ?2, due_ms = NULL", &"closed")?,
-        };
-        Ok(())
+            TicketEvent::Assigned(assigned) => set("agent = ?2", &assigned.agent),
+            TicketEvent::Moved(moved) => set("queue = ?2", &moved.to),
+            TicketEvent::Escalated(_) => status("escalated"),
+            TicketEvent::Closed(_) => status("closed"),
+        }
     }
 }
 
@@ -85,21 +77,22 @@ impl ProjectSql<Queue> for Board {
         event: &QueueEvent,
         record: &Recorded<'_>,
     ) -> rusqlite::Result<()> {
+        let name = record.id();
         match event {
-            QueueEvent::QueueSetUp(set_up) => tx
-                .prepare_cached(
-                    "INSERT INTO queue VALUES (?1, ?2, NULL) ON CONFLICT DO UPDATE SET room = ?2",
-                )?
-                .execute(params![record.id(), set_up.room])?,
-            QueueEvent::OnCallChanged(changed) => tx
-                .prepare_cached("UPDATE queue SET on_call = ?2 WHERE name = ?1")?
-                .execute(params![record.id(), changed.agent])?,
-            // The queue of a ticket is in the table of tickets.
-            QueueEvent::TicketEntered(_) | QueueEvent::TicketLeft(_) | QueueEvent::CalledOut(_) => {
-                0
+            QueueEvent::QueueSetUp(set_up) => {
+                let sql =
+                    "INSERT INTO queue VALUES (?1, ?2, NULL) ON CONFLICT DO UPDATE SET room = ?2";
+                write(tx, sql, params![name, set_up.room])
             }
-        };
-        Ok(())
+            QueueEvent::OnCallChanged(changed) => {
+                let sql = "UPDATE queue SET on_call = ?2 WHERE name = ?1";
+                write(tx, sql, params![name, changed.agent])
+            }
+            // The table of tickets says which queue each is in.
+            QueueEvent::TicketEntered(_) | QueueEvent::TicketLeft(_) | QueueEvent::CalledOut(_) => {
+                Ok(())
+            }
+        }
     }
 }
 
@@ -110,10 +103,13 @@ impl ProjectSqlEvent<CustomerRegistered> for Board {
         event: &CustomerRegistered,
         _: &Recorded<'_>,
     ) -> rusqlite::Result<()> {
-        tx.prepare_cached("INSERT INTO customer VALUES (?1, ?2, ?3)")?
-            .execute(params![event.customer, event.name, event.email])?;
-        Ok(())
+        let sql = "INSERT INTO customer VALUES (?1, ?2, ?3)";
+        write(tx, sql, params![event.customer, event.name, event.email])
     }
+}
+
+fn write(tx: &Transaction<'_>, sql: &str, values: impl Params) -> rusqlite::Result<()> {
+    tx.prepare_cached(sql)?.execute(values).map(drop)
 }
 
 /// What the list shows. Empty texts stand for everything, as an empty field of a form does.
@@ -165,6 +161,15 @@ const TICKETS: &str =
     "SELECT ticket.id, name, email, subject, queue, status, agent, due_ms, opened_ms
     FROM ticket JOIN customer ON customer.id = ticket.customer";
 
+fn rows<R>(
+    db: &Connection,
+    sql: &str,
+    values: impl Params,
+    row: impl FnMut(&Row<'_>) -> rusqlite::Result<R>,
+) -> rusqlite::Result<Vec<R>> {
+    db.prepare_cached(sql)?.query_map(values, row)?.collect()
+}
+
 fn ticket_row(row: &Row<'_>) -> rusqlite::Result<TicketRow> {
     Ok(TicketRow {
         id: row.get(0)?,
@@ -179,70 +184,55 @@ fn ticket_row(row: &Row<'_>) -> rusqlite::Result<TicketRow> {
     })
 }
 
-/// The newest two hundred tickets, escalated ones first, then by when their answer is due.
+/// At most two hundred tickets, escalated ones first, then by when their answer is due.
 pub(crate) fn tickets(db: &Connection, filter: &Filter) -> rusqlite::Result<Vec<TicketRow>> {
-    let mut query = db.prepare_cached(&format!(
+    let sql = format!(
         "{TICKETS} WHERE (?1 = '' OR queue = ?1) AND iif(?2 = '', status <> 'closed', ?2 IN (status, 'all'))
              AND (?3 = '' OR instr(lower(subject || ' ' || name || ' ' || email), lower(?3)))
          ORDER BY status <> 'escalated', due_ms IS NULL, due_ms, opened_ms DESC LIMIT 200"
-    ))?;
+    );
     let values = params![filter.queue, filter.status, filter.search];
-    query.query_map(values, ticket_row)?.collect()
+    rows(db, &sql, values, ticket_row)
 }
 
-pub(crate) fn ticket(
-    db: &Connection,
-    id: &str,
-) -> rusqlite::Result<Option<(TicketRow, Vec<Message>)>> {
-    let row = db
-        .prepare_cached(&format!("{TICKETS} WHERE ticket.id = ?1"))?
-        .query_row([id], ticket_row)
-        .optional()?;
-    let mut query = db.prepare_cached(
-        "SELECT author, text, ms FROM message WHERE ticket = ?1 ORDER BY version",
-    )?;
-    let messages = query.query_map([id], |row| {
-        Ok(Message {
-            author: row.get(0)?,
-            text: row.get(1)?,
-            ms: row.get(2)?,
-        })
-    })?;
-    let messages = messages.collect::<Result<_, _>>()?;
-    Ok(row.map(|row| (row, messages)))
+/// None or one.
+pub(crate) fn ticket(db: &Connection, id: &str) -> rusqlite::Result<Vec<TicketRow>> {
+    let sql = format!("{TICKETS} WHERE ticket.id = ?1");
+    rows(db, &sql, [id], ticket_row)
+}
+
+pub(crate) fn messages(db: &Connection, ticket: &str) -> rusqlite::Result<Vec<Message>> {
+    let sql = "SELECT author, text, ms FROM message WHERE ticket = ?1 ORDER BY version";
+    rows(db, sql, [ticket], |row| {
+        let (author, text, ms) = row.try_into()?;
+        Ok(Message { author, text, ms })
+    })
 }
 
 pub(crate) fn queues(db: &Connection) -> rusqlite::Result<Vec<QueueRow>> {
-    let mut query = db.prepare_cached(
-        "SELECT name, room, on_call,
-             (SELECT count(*) FROM ticket WHERE queue = name AND status <> 'closed')
-         FROM queue ORDER BY name",
-    )?;
-    let queues = query.query_map([], |row| {
+    let sql = "SELECT name, room, on_call,
+            (SELECT count(*) FROM ticket WHERE queue = name AND status <> 'closed')
+        FROM queue ORDER BY name";
+    rows(db, sql, [], |row| {
+        let (name, room, on_call, tickets) = row.try_into()?;
         Ok(QueueRow {
-            name: row.get(0)?,
-            room: row.get(1)?,
-            on_call: row.get(2)?,
-            tickets: row.get(3)?,
+            name,
+            room,
+            on_call,
+            tickets,
         })
-    })?;
-    queues.collect()
-}
-
-pub(crate) fn is_customer(db: &Connection, id: &str) -> rusqlite::Result<bool> {
-    let query = "SELECT EXISTS (SELECT 1 FROM customer WHERE id = ?1)";
-    db.prepare_cached(query)?.query_row([id], |row| row.get(0))
+    })
 }
 
 pub(crate) fn customers(db: &Connection) -> rusqlite::Result<Vec<CustomerRow>> {
-    let query = "SELECT id, name, email FROM customer ORDER BY name, email";
-    let mut query = db.prepare_cached(query)?;
-    let customers = query.query_map([], |row| {
-        Ok(CustomerRow {
-            id: row.get(0)?,
-            name: row.get(1)?,
-            email: row.get(2)?,
-        })
-    })?;
-    customers.collect()
+    let sql = "SELECT id, name, email FROM customer ORDER BY name, email";
+    rows(db, sql, [], |row| {
+        let (id, name, email) = row.try_into()?;
+        Ok(CustomerRow { id, name, email })
+    })
+}
+
+pub(crate) fn is_customer(db: &Connection, id: &str) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM customer WHERE id = ?1)";
+    db.query_row(sql, [id], |row| row.get(0))
 }

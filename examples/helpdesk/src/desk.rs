@@ -2,7 +2,7 @@
 
 use std::io;
 
-use eventfold_es::{AggregateHandle, AggregateStore, Together};
+use eventfold_es::{AggregateHandle, AggregateStore, StateError, Together};
 
 use crate::domain::queue::{Enter, Leave, Queue};
 use crate::domain::ticket::{Close, MoveTo, Open, Ticket};
@@ -30,13 +30,14 @@ pub(crate) async fn move_to(
         .send(&to, Enter::of(ticket)))
 }
 
+/// If the ticket moves meanwhile, nothing happens.
 pub(crate) async fn close(
     store: &AggregateStore,
     ticket: &AggregateHandle<Ticket>,
-    from: &str,
-) -> io::Result<Together> {
-    let from = store.get::<Queue>(from).await?;
-    let closing = store.together().send(ticket, Close {});
+    command: Close,
+) -> Result<Together, StateError> {
+    let from = store.get::<Queue>(&ticket.state().await?.queue).await?;
+    let closing = store.together().send(ticket, command);
     Ok(closing.send(&from, Leave::of(ticket)))
 }
 

@@ -27,6 +27,7 @@
 //! curl $desk/api/tickets/t-1/answers --json '{"text": "Run."}' -H 'If-Match: "2"' -H 'Idempotency-Key: a-1'
 //! curl $desk/api/tickets/t-1/move --json '{"from": "support", "to": "billing"}'
 //! curl "$desk/api/tickets?queue=billing"
+//! curl -X PUT $desk/api/queues/sales --json '{"room": 20}'           # a queue more
 //! curl -N $desk/api/live -H 'Last-Event-ID: 0'                      # what happened, and what happens
 //! curl $desk/health; curl $desk/metrics
 //! ```

@@ -1,4 +1,5 @@
-//! The API: commands, two reads, and what happens as it happens.
+//! The API: commands, two reads, and what happens as it happens. All commands are JSON, which a page of another origin
+//! cannot send.
 
 use std::io;
 
@@ -19,7 +20,7 @@ use crate::domain::customer::{CustomerError, Register, Registering};
 use crate::domain::queue::QueueError;
 use crate::domain::ticket::{Close, MoveTo, Open, Ticket, TicketError};
 use crate::web::layout::path;
-use crate::web::sender::Sender;
+use crate::web::sender::Sent;
 
 type Answered = Result<CommandAnswer, ProblemDetails>;
 
@@ -38,76 +39,63 @@ impl Refusal for CustomerError {}
 
 /// A command of one aggregate.
 pub(crate) async fn send<A, C>(
-    State(store): State<AggregateStore>,
     Path(id): Path<String>,
-    condition: Precondition,
-    Sender(context): Sender,
+    sent: Sent,
     JsonBody(command): JsonBody<C>,
 ) -> Answered
 where
     A: Aggregate<Error: Refusal>,
     C: Into<A::Command> + DeserializeOwned,
 {
-    let aggregate = store.get::<A>(&id).await?;
-    let done = condition.send(&aggregate, command, context).await?;
-    Ok(CommandAnswer::from(&done).without_etag())
+    let aggregate = sent.store.get::<A>(&id).await?;
+    let done = sent.condition.send(&aggregate, command, sent.context);
+    Ok(CommandAnswer::from(&done.await?).without_etag())
 }
 
 pub(crate) async fn open(
-    State(store): State<AggregateStore>,
     Path(id): Path<String>,
-    condition: Precondition,
-    Sender(context): Sender,
+    sent: Sent,
     JsonBody(command): JsonBody<Open>,
 ) -> Answered {
     let customer = command.customer.clone();
-    let board = store.sql::<Board>().await?;
+    let board = sent.store.sql::<Board>().await?;
     let known = board.query(move |db| is_customer(db, &customer)).await;
     if !known.map_err(io::Error::other)? {
         return Err(ProblemDetails::refused("there is no such customer"));
     }
-    let ticket = store.get::<Ticket>(&id).await?;
-    let opening = desk::open(&store, &ticket, command).await?;
-    let done = commit(opening, &ticket, &condition, context).await?;
+    let ticket = sent.store.get::<Ticket>(&id).await?;
+    let opening = desk::open(&sent.store, &ticket, command).await?;
+    let done = commit(opening, &ticket, sent).await?;
     Ok(done.created(&path("/tickets/", &id, "")))
 }
 
 pub(crate) async fn move_to(
-    State(store): State<AggregateStore>,
     Path(id): Path<String>,
-    condition: Precondition,
-    Sender(context): Sender,
+    sent: Sent,
     JsonBody(command): JsonBody<MoveTo>,
 ) -> Answered {
-    let ticket = store.get::<Ticket>(&id).await?;
-    let moving = desk::move_to(&store, &ticket, command).await?;
-    commit(moving, &ticket, &condition, context).await
+    let ticket = sent.store.get::<Ticket>(&id).await?;
+    let moving = desk::move_to(&sent.store, &ticket, command).await?;
+    commit(moving, &ticket, sent).await
 }
 
 pub(crate) async fn close(
-    State(store): State<AggregateStore>,
     Path(id): Path<String>,
-    condition: Precondition,
-    Sender(context): Sender,
-    JsonBody(Close {}): JsonBody<Close>,
+    sent: Sent,
+    JsonBody(command): JsonBody<Close>,
 ) -> Answered {
-    let ticket = store.find::<Ticket>(&id).await?;
+    let ticket = sent.store.find::<Ticket>(&id).await?;
     let ticket = ticket.ok_or_else(ProblemDetails::not_found)?;
-    let queue = ticket.state().await?.queue;
-    let closing = desk::close(&store, &ticket, &queue).await?;
-    commit(closing, &ticket, &condition, context).await
+    let closing = desk::close(&sent.store, &ticket, command).await?;
+    commit(closing, &ticket, sent).await
 }
 
-async fn commit(
-    mut commands: Together,
-    ticket: &AggregateHandle<Ticket>,
-    condition: &Precondition,
-    context: CommandContext,
-) -> Answered {
-    if let Some(version) = condition.expected_version(ticket).await? {
-        commands = commands.expecting(ticket, version);
-    }
-    let done = commands.commit_with(context).await?;
+async fn commit(commands: Together, ticket: &AggregateHandle<Ticket>, sent: Sent) -> Answered {
+    let commands = match sent.condition.expected_version(ticket).await? {
+        Some(version) => commands.expecting(ticket, version),
+        None => commands,
+    };
+    let done = commands.commit_with(sent.context).await?;
     Ok(CommandAnswer::from(&done))
 }
 
@@ -118,14 +106,13 @@ pub(crate) struct Contact {
 }
 
 pub(crate) async fn register(
-    State(store): State<AggregateStore>,
     Path(id): Path<String>,
-    Sender(context): Sender,
+    sent: Sent,
     JsonBody(Contact { name, email }): JsonBody<Contact>,
 ) -> Answered {
     let command = Register::new(id, name, &email);
-    let done = store.decide_with::<Registering>(command, context).await?;
-    Ok(CommandAnswer::from(&done).created("/customers"))
+    let done = sent.store.decide_with::<Registering>(command, sent.context);
+    Ok(CommandAnswer::from(&done.await?).created("/customers"))
 }
 
 /// The list. A client that has just sent a command waits for its effect by `?after=`.

@@ -164,8 +164,8 @@ pub(crate) fn queues(head: Position, queues: &[QueueRow]) -> Markup {
                 }
             }
         }
-        div.forms {
-            @for queue in queues {
+        @for queue in queues {
+            div.forms {
                 (form("PUT", &path("/api/queues/", &queue.name, "/on-call"), &html! {
                     input name="agent" placeholder="nobody" aria-label={ "On call for " (queue.name) };
                     button { "Put on call for " (queue.name) }

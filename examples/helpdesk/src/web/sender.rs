@@ -1,4 +1,4 @@
-//! Who sends a request, and the trace that it belongs to.
+//! Who sends a command, and the trace that a request belongs to.
 
 use std::time::Instant;
 
@@ -6,32 +6,45 @@ use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
-use eventfold_es::http::{IdempotencyKey, ProblemDetails};
-use eventfold_es::{CommandContext, TraceParent};
+use eventfold_es::http::{IdempotencyKey, Precondition, ProblemDetails};
+use eventfold_es::{AggregateStore, CommandContext, TraceParent};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-/// The context of the command in a request.
+/// What a request with a command says besides the command: its condition, who sends it, and which trace it
+/// belongs to.
 ///
 /// The help desk knows its people by the proxy in front of it, which lets them sign in and sets the header
 /// `X-Remote-User`. Without a proxy they all are `agent`.
-pub(crate) struct Sender(pub(crate) CommandContext);
+pub(crate) struct Sent {
+    pub(crate) store: AggregateStore,
+    pub(crate) condition: Precondition,
+    pub(crate) context: CommandContext,
+}
 
-impl<S: Sync> FromRequestParts<S> for Sender {
+impl FromRequestParts<AggregateStore> for Sent {
     type Rejection = ProblemDetails;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ProblemDetails> {
+    async fn from_request_parts(
+        parts: &mut Parts,
+        store: &AggregateStore,
+    ) -> Result<Self, ProblemDetails> {
         let user = parts.headers.get("x-remote-user");
         let user = user.and_then(|user| user.to_str().ok()).unwrap_or("agent");
         let key = IdempotencyKey::read(&parts.headers)?;
         let traceparent = parts.extensions.get::<TraceParent>().copied();
-        Ok(Self(CommandContext {
+        let context = CommandContext {
             actor: Some(user.to_owned()),
             idempotency_key: key.map(|key| key.of(user)),
             correlation_id: traceparent.as_ref().map(trace_id),
             traceparent,
             ..CommandContext::default()
-        }))
+        };
+        Ok(Self {
+            store: store.clone(),
+            condition: Precondition::read(&parts.headers)?,
+            context,
+        })
     }
 }
 

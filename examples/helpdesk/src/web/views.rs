@@ -4,7 +4,7 @@ use std::io;
 
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
-use eventfold_es::http::{ProblemDetails, ProblemType};
+use eventfold_es::http::ProblemDetails;
 use eventfold_es::rusqlite;
 use eventfold_es::{AggregateStore, SqlTables};
 use maud::{Markup, html};
@@ -66,25 +66,22 @@ pub(crate) async fn ticket(State(store): State<AggregateStore>, Path(id): Path<S
     // Before the page is read: what comes in between is shown, but not agreed to.
     let (head, version) = (store.head(), ticket.version().await?);
     let shown = read(&store, move |db| {
-        Ok((board::ticket(db, &id)?, board::queues(db)?))
+        let (row, messages) = (board::ticket(db, &id)?.pop(), board::messages(db, &id)?);
+        Ok((row, messages, board::queues(db)?))
     });
-    let (shown, queues) = shown.await?;
-    let (row, messages) = shown.ok_or_else(|| ProblemDetails::of(ProblemType::NotFound))?;
+    let (row, messages, queues) = shown.await?;
+    let row = row.ok_or_else(ProblemDetails::not_found)?;
     Ok(pages::ticket(head, version, &row, &messages, &queues))
 }
 
 pub(crate) async fn queues(State(store): State<AggregateStore>) -> Page {
     let head = store.head();
-    Ok(pages::queues(
-        head,
-        &read(&store, |db| board::queues(db)).await?,
-    ))
+    let queues = read(&store, |db| board::queues(db)).await?;
+    Ok(pages::queues(head, &queues))
 }
 
 pub(crate) async fn customers(State(store): State<AggregateStore>) -> Page {
     let head = store.head();
-    Ok(pages::customers(
-        head,
-        &read(&store, |db| board::customers(db)).await?,
-    ))
+    let customers = read(&store, |db| board::customers(db)).await?;
+    Ok(pages::customers(head, &customers))
 }

@@ -1,9 +1,10 @@
 //! Two people at one ticket, a request that is sent twice, an address that two customers want.
 
+use axum::body::Body;
 use axum::http::Method;
 use serde_json::json;
 
-use crate::Desk;
+use crate::{Desk, request};
 
 #[tokio::test]
 async fn who_has_not_seen_the_newest_of_a_ticket_changes_nothing() {
@@ -91,6 +92,10 @@ async fn what_cannot_be_read_is_answered_as_a_problem() {
     let large = json!({ "text": "a".repeat(100_000) });
     desk.post("/api/tickets/t-1/answers", large).await.is(413);
     desk.get("/api/tickets?after=here").await.is(400);
+    // A page of another origin can send such a request, so it does nothing.
+    desk.open_ticket("t-1", "support").await.is(201);
+    let no_json = request(Method::POST, "/api/tickets/t-1/close", &[], Body::empty());
+    desk.ask(no_json).await.is(415);
     let nothing = desk.get("/api/nothing").await.is(404);
     assert_eq!(nothing.header("content-type"), "application/problem+json");
 }

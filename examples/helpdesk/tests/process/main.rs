@@ -34,13 +34,15 @@ impl Desk {
         command.args(["--listen", "127.0.0.1:0"]);
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(process.stdout.take().unwrap());
+        let address = String::new();
         let mut desk = Self {
             process,
             log,
-            address: String::new(),
+            address,
         };
         let open = desk.log_until("the help desk is open");
-        desk.address = open["address"].as_str().unwrap().to_owned();
+        let address = open["address"].as_str().unwrap();
+        address.clone_into(&mut desk.address);
         desk
     }
 
@@ -121,9 +123,9 @@ fn the_program_ends_in_order_when_it_is_told_to() {
     live.write_all(b"GET /api/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .unwrap();
     let mut live = BufReader::new(live);
-    let mut line = String::new();
-    live.read_line(&mut line).unwrap();
-    assert!(line.starts_with("HTTP/1.1 200"), "{line}");
+    let mut status = String::new();
+    live.read_line(&mut status).unwrap();
+    assert!(status.starts_with("HTTP/1.1 200"), "{status}");
 
     let pid = desk.process.id().to_string();
     let told = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
