@@ -21,6 +21,7 @@ mod backups;
 mod closed_files;
 mod compressed;
 mod decided;
+mod dropped;
 mod failed_sync;
 mod failing_io;
 mod file_systems;

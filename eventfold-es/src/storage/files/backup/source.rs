@@ -10,6 +10,7 @@ use crate::storage::files::disk;
 use crate::storage::files::journal::Index;
 use crate::storage::files::journal::end::End;
 use crate::storage::files::journal::paths::list_segments;
+use crate::storage::files::journal::readers::Reading;
 use crate::storage::files::journal::segment::SegmentFile;
 use crate::storage::files::layout::{StreamLayout, find_raw_names};
 use crate::storage::files::lock::{DirLock, Patience};
@@ -27,7 +28,10 @@ pub(crate) struct Source {
 #[derive(Debug)]
 enum Writer {
     /// A store of this process, which knows what is durable.
-    This(Arc<Index>),
+    This(
+        Arc<Index>,
+        #[expect(dead_code, reason = "it is held")] Reading,
+    ),
     /// Nobody: the directory is locked.
     Nobody(End, #[expect(dead_code, reason = "it is held")] DirLock),
     /// Another store, perhaps of another process.
@@ -39,7 +43,7 @@ impl Source {
     pub(crate) fn open(layout: StreamLayout, index: Arc<Index>) -> Self {
         Self {
             layout,
-            writer: Writer::This(index),
+            writer: Writer::This(index.clone(), index.reading(0)),
         }
     }
 
@@ -91,7 +95,7 @@ impl Source {
     /// Where the durable lines end now, behind a commit or at the beginning.
     pub(crate) fn end(&mut self) -> StorageResult<End> {
         let end = match &mut self.writer {
-            Writer::This(index) => index.end().unwrap_or(End::of_empty(1, 0)),
+            Writer::This(index, _) => index.end().unwrap_or(End::of_empty(1, 0)),
             Writer::Nobody(end, _) => *end,
             Writer::Other(live) => {
                 live.look()?;
@@ -108,7 +112,7 @@ impl Source {
                 live.look()?;
                 Ok(live.written())
             }
-            Writer::This(_) | Writer::Nobody(..) => Ok(self.end()?.position),
+            Writer::This(..) | Writer::Nobody(..) => Ok(self.end()?.position),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::report::Repaired;
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::check::audit::findings::{Audit, Remedy};
 use crate::storage::files::check::audit::journaled::Journaled;
-use crate::storage::files::check::audit::stream_files::leading_foreign;
+use crate::storage::files::check::audit::stream_files::{end_of_dropped, leading_foreign};
 use crate::storage::files::check::survey::survey;
 use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};
@@ -164,7 +164,10 @@ impl Repair<'_> {
                 }
                 .unwrap_or_default();
                 size += journaled.end() + old.len() as u64;
-                some.insert(id.clone(), Rebuilt::new(journaled, old));
+                let begun = end_of_dropped(&stream, &journaled.before, &old);
+                if let Ok(begun) = begun {
+                    some.insert(id.clone(), Rebuilt::new(journaled, old, begun));
+                }
             }
             if size >= AT_ONCE || i + 1 == ids.len() {
                 self.rebuild_some(std::mem::take(&mut some))?;
@@ -273,12 +276,13 @@ struct Rebuilt<'a> {
 }
 
 impl<'a> Rebuilt<'a> {
-    fn new(journaled: &'a Journaled, old: Vec<u8>) -> Self {
+    /// `begun` is where the lines end in `old` that are before the beginning of the journal. They stay.
+    fn new(journaled: &'a Journaled, old: Vec<u8>, begun: usize) -> Self {
         Self {
             journaled,
             next: 0,
+            content: old[..begun].to_vec(),
             old,
-            content: Vec::new(),
         }
     }
 
