@@ -16,7 +16,7 @@ use crate::storage::files::disk;
 use crate::storage::files::disk::failed_syncs;
 use crate::storage::files::format::commit_line::CommitLine;
 use crate::storage::files::journal::Index;
-use crate::storage::files::journal::beginning::{Beginning, meta, of_ends_file};
+use crate::storage::files::journal::beginning::{BEGINNING_FILE, Beginning, meta, of_ends_file};
 use crate::storage::files::journal::paths::{list_segments, remove_segment};
 use crate::storage::files::journal::reader::{Reader, chain_before};
 use crate::storage::files::journal::segment::SegmentFile;
@@ -334,8 +334,11 @@ pub(crate) fn finish_dropping(journal: &Path, beginning: &Beginning) -> StorageR
     // Those of a later position are of an attempt that failed, or of a record that was lost.
     disk::remove_from(&meta, |path| {
         let name = path.file_name().and_then(|name| name.to_str());
+        let unfinished = name.and_then(|name| name.strip_suffix(".tmp"));
+        let is_unfinished =
+            unfinished.is_some_and(|name| name == BEGINNING_FILE || of_ends_file(name).is_some());
         let position = name.and_then(of_ends_file);
-        position.is_some_and(|position| position < beginning.dropped)
+        is_unfinished || position.is_some_and(|position| position < beginning.dropped)
     })?;
     Ok(())
 }

@@ -8,6 +8,7 @@ use crate::storage::files::backup::live::Live;
 use crate::storage::files::backup::target;
 use crate::storage::files::disk;
 use crate::storage::files::journal::Index;
+use crate::storage::files::journal::beginning::Beginning;
 use crate::storage::files::journal::end::End;
 use crate::storage::files::journal::paths::list_segments;
 use crate::storage::files::journal::readers::Reading;
@@ -126,6 +127,19 @@ impl Source {
         if end.offset == 0 {
             return Ok(());
         }
+        let beginning = Beginning::read(&self.journal())?;
+        if end.position == beginning.dropped && end.chain == beginning.chain {
+            return Ok(());
+        }
+        if end.position < beginning.dropped {
+            let cause = format!(
+                "ends at position {}, and the journal of the store begins after position {}, because older \
+                 events were dropped: choose an empty directory",
+                end.position, beginning.dropped
+            );
+            let kind = StorageErrorKind::Dropped;
+            return Err(StorageError::file(kind, of, cause));
+        }
         let segment = SegmentFile::open_if_there(&self.journal(), end.segment)?;
         let stated = match segment {
             Some(mut segment) => segment.stated_before(end.offset)?,
@@ -151,7 +165,7 @@ fn behind_a_commit(journal: &Path, end: End) -> StorageResult<End> {
     }
     let segments = list_segments(journal)?;
     let Some(before) = segments.iter().rfind(|first| **first < end.segment) else {
-        return Ok(End::of_empty(1, 0));
+        return Ok(Beginning::read(journal)?.end());
     };
     let mut segment = SegmentFile::open(journal, *before)?;
     let offset = segment.used_length()?;

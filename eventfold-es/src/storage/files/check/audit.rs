@@ -21,7 +21,7 @@ use crate::storage::files::check::survey::survey;
 use crate::storage::files::journal::beginning::Beginning;
 use crate::storage::files::journal::paths::{self, list_segments, segment_file, segment_path};
 use crate::storage::files::layout::{
-    EVENTS_FILE, RAW_NAMES_FILE, RawNames, StreamLayout, find_raw_names,
+    EVENTS_FILE, RAW_NAMES_FILE, RawNames, StreamLayout, find_raw_names, read_raw_names,
 };
 use crate::storage::files::recovery::open::taken_over;
 use crate::storage::files::recovery::redo_point::RedoPoint;
@@ -70,6 +70,12 @@ pub(crate) fn audit(base: &Path, progress: &mut Progress) -> StorageResult<Audit
     }
     if disk::is_there(&manifest::path(base)) {
         backup::check(&mut audit)?;
+        if audit.beginning.dropped > 0 {
+            let raw_names = read_raw_names(base)?;
+            audit.layout = StreamLayout::with_raw_names(base.to_owned(), raw_names);
+            audit.streams = Streams::new(audit.layout.clone(), HighWaterMarks::unknown());
+            stream_files::check_dropped(&mut audit)?;
+        }
         return Ok(audit);
     }
     let checkpoint = audit.check_checkpoint(&journal)?;

@@ -12,7 +12,7 @@ use crate::report::Repaired;
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::check::audit::findings::{Audit, Remedy};
 use crate::storage::files::check::audit::journaled::Journaled;
-use crate::storage::files::check::audit::stream_files::{end_of_dropped, leading_foreign};
+use crate::storage::files::check::audit::stream_files::leading_foreign;
 use crate::storage::files::check::survey::survey;
 use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};
@@ -22,6 +22,7 @@ use crate::storage::files::layout::ARCHIVE_FILE;
 use crate::storage::files::recovery::redo_point::RedoPoint;
 use crate::storage::files::recovery::scan::make_durable;
 use crate::storage::files::streams::content;
+use crate::storage::files::streams::ends::end_of_dropped;
 use crate::storage::files::streams::stream::Stream;
 use crate::storage::files::v0_2::migrate::migrate;
 

@@ -214,8 +214,10 @@ impl Opening<'_> {
         let mut touched = redone.touched;
         let mut journal = Journal::resume(&dir, recovered.segments, recovered.end)?;
         journal.index().note_chains(chains);
-        let is_taken_over =
-            checkpoint.is_some() || redone.has_own || disk::is_there(&taken_over(layout));
+        let is_taken_over = checkpoint.is_some()
+            || redone.has_own
+            || beginning.dropped > 0
+            || disk::is_there(&taken_over(layout));
         if !is_taken_over {
             let mut ids = layout.list_all()?;
             ids.retain(|id| redone.refused.iter().all(|refused| refused.id() != id));

@@ -9,13 +9,15 @@ use std::path::Path;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::ids::StreamId;
+use crate::storage::encoding::event_line;
 use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::CommitLine;
 use crate::storage::files::journal::beginning::{Beginning, ends_file};
+use crate::storage::files::streams::end::line_hash;
 use crate::storage::files::streams::high_water::{NOTE, read_note, write_note};
-use crate::storage::files::streams::mark::{Mark, StreamHash};
-use crate::storage::files::streams::stream::stream_hash;
+use crate::storage::files::streams::mark::{Mark, StreamHash, add_foreign};
+use crate::storage::files::streams::stream::{Stream, stream_hash};
 
 /// The marks of all streams at the beginning of the journal.
 #[derive(Debug, Clone, Default)]
@@ -73,7 +75,55 @@ impl Ends {
         self.0.keys().copied()
     }
 
+    /// How many streams they are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(crate) fn into_marks(self) -> HashMap<StreamHash, Mark> {
         self.0
     }
+}
+
+/// Where the lines end in `bytes`, the bytes of a stream's file, that are before the beginning of the journal.
+/// `before` says with what they end.
+///
+/// # Errors
+///
+/// Where and why they are not those that the journal had.
+pub(crate) fn end_of_dropped(
+    stream: &Stream,
+    before: &Mark,
+    bytes: &[u8],
+) -> Result<usize, (u64, String)> {
+    let (mut end, mut version, mut hash, mut foreign) = (0, 0, 0, 0);
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        if version == before.version {
+            break;
+        }
+        let Some(text) = line.strip_suffix(b"\n") else {
+            break;
+        };
+        if !text.is_empty() {
+            let read = event_line::read(text, stream.seed())
+                .map_err(|error| (end as u64, error.to_string()))?;
+            version += 1;
+            hash = line_hash(text.trim_ascii());
+            if read.position.is_none() {
+                foreign = add_foreign(foreign, text.trim_ascii());
+            }
+        }
+        end += line.len();
+    }
+    let (stated, there) = (before.version, version);
+    if there < stated {
+        let cause =
+            format!("the file has {there} events here, and the stream had {stated} at least");
+        return Err((end as u64, cause));
+    }
+    if there > 0 && (hash, foreign) != (before.hash, before.foreign) {
+        let cause = format!("the events up to version {there} are not those that the journal had");
+        return Err((end as u64, cause));
+    }
+    Ok(end)
 }

@@ -17,8 +17,8 @@ use crate::storage::files::snapshots::snapshot;
 use crate::storage::files::streams::content;
 use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::end::line_hash;
+use crate::storage::files::streams::ends::end_of_dropped;
 use crate::storage::files::streams::load::line_before;
-use crate::storage::files::streams::mark::{Mark, add_foreign};
 use crate::storage::files::streams::stream::{Stream, stream_hash};
 
 /// Checks the files of all streams in the journal or in the directory.
@@ -44,6 +44,22 @@ pub(crate) fn check(audit: &mut Audit, progress: &mut Progress) -> StorageResult
         }
         if !journaled.is_empty() {
             audit.journaled.insert(id, journaled);
+        }
+    }
+    Ok(())
+}
+
+/// Checks the files of all streams in a backup, which have what its journal does not have any more.
+pub(super) fn check_dropped(audit: &mut Audit) -> StorageResult<()> {
+    let ids: BTreeSet<StreamId> = audit.layout.list_all()?.into_iter().collect();
+    check_nameless(audit, &ids);
+    for id in ids {
+        let stream = audit.streams.get(&id);
+        let bytes = content::read_all(&stream)?.unwrap_or_default();
+        let before = audit.ends.of(stream_hash(&id));
+        if let Err((offset, cause)) = end_of_dropped(&stream, &before, &bytes) {
+            let flaw = Flaw::new(&stream.file(), Severity::Lost, cause);
+            audit.flaws.push(flaw.at(offset));
         }
     }
     Ok(())
@@ -172,49 +188,6 @@ fn not_in_journal(audit: &Audit) -> String {
         "it cannot be written again, because the journal begins at position {}: restore it from a copy",
         audit.beginning.first()
     )
-}
-
-/// Where the lines end in `bytes`, the bytes of a stream's file, that are before the beginning of the journal.
-/// `before` says with what they end.
-///
-/// # Errors
-///
-/// Where and why they are not those that the journal had.
-pub(crate) fn end_of_dropped(
-    stream: &Stream,
-    before: &Mark,
-    bytes: &[u8],
-) -> Result<usize, (u64, String)> {
-    let (mut end, mut version, mut hash, mut foreign) = (0, 0, 0, 0);
-    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-        if version == before.version {
-            break;
-        }
-        let Some(text) = line.strip_suffix(b"\n") else {
-            break;
-        };
-        if !text.is_empty() {
-            let read = event_line::read(text, stream.seed())
-                .map_err(|error| (end as u64, error.to_string()))?;
-            version += 1;
-            hash = line_hash(text.trim_ascii());
-            if read.position.is_none() {
-                foreign = add_foreign(foreign, text.trim_ascii());
-            }
-        }
-        end += line.len();
-    }
-    let (stated, there) = (before.version, version);
-    if there < stated {
-        let cause =
-            format!("the file has {there} events here, and the stream had {stated} at least");
-        return Err((end as u64, cause));
-    }
-    if there > 0 && (hash, foreign) != (before.hash, before.foreign) {
-        let cause = format!("the events up to version {there} are not those that the journal had");
-        return Err((end as u64, cause));
-    }
-    Ok(end)
 }
 
 /// Checks the bytes of a stream's file after the journal's lines. They begin at `start`.
