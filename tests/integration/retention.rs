@@ -420,7 +420,7 @@ async fn whoever_reads_in_this_process_keeps_what_is_not_read_yet() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tagged_events_and_events_of_no_aggregate_stay_and_are_found() {
+async fn events_of_no_aggregate_stay_and_are_found() {
     for is_tagged in [true, false] {
         let dir = fast_temp_dir();
         let store = plain(dir.path()).open().await.unwrap();

@@ -35,6 +35,7 @@ mod imported;
 mod lost_runtime;
 mod managed;
 mod managed_together;
+mod needed;
 mod observed;
 mod power_loss;
 mod several_streams;

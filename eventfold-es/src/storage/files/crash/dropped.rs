@@ -18,15 +18,15 @@ use crate::{
 };
 
 /// How many commands the stores have.
-const COMMANDS: u64 = 12;
+pub(super) const COMMANDS: u64 = 12;
 /// Whatever is stored is older.
-const ANY_AGE: Duration = Duration::ZERO;
+pub(super) const ANY_AGE: Duration = Duration::ZERO;
 
-async fn open(dir: &Path) -> std::io::Result<AggregateStore> {
+pub(super) async fn open(dir: &Path) -> std::io::Result<AggregateStore> {
     builder(dir).compress_journal(false).open().await
 }
 
-async fn send(store: &AggregateStore, numbers: std::ops::Range<u64>) {
+pub(super) async fn send(store: &AggregateStore, numbers: std::ops::Range<u64>) {
     for number in numbers {
         let account = store.get::<Account>(&id(number)).await.unwrap();
         let command = if number % 3 == 0 {
@@ -40,7 +40,7 @@ async fn send(store: &AggregateStore, numbers: std::ops::Range<u64>) {
 }
 
 /// Makes a store of several segments in `dir`, whose projection has saved everything. It is closed.
-async fn make(dir: &Path) {
+pub(super) async fn make(dir: &Path) {
     let store = open(dir).await.unwrap();
     send(&store, 0..COMMANDS).await;
     let _: Everything = store.projection().unwrap();
@@ -386,6 +386,43 @@ fn what_the_journal_has_is_written_again_behind_what_was_dropped() {
         assert!(repaired.is_success(), "{repaired}");
         assert_eq!(std::fs::read(&file).unwrap(), whole);
         is_whole(dir.path(), COMMANDS + 4).await.unwrap();
+    });
+}
+
+/// A store without a projection.
+pub(super) async fn open_plain(dir: &Path) -> AggregateStore {
+    let builder = AggregateStore::builder(dir).compress_journal(false);
+    builder.snapshot_every(3).open().await.unwrap()
+}
+
+#[test]
+fn what_only_the_journal_has_durably_is_not_dropped() {
+    let dir = temp_dir();
+    let watch = Watch::start(dir.path());
+    runtime().block_on(async {
+        let store = open_plain(dir.path()).await;
+        for round in 0..4 {
+            send(&store, round * COMMANDS..(round + 1) * COMMANDS).await;
+            let report = store.drop_old_journal(ANY_AGE).await.unwrap();
+            let why = |file: &crate::KeptFile| {
+                matches!(file.why, WhyKept::NeededToOpen | WhyKept::StillOpen)
+            };
+            assert!(report.kept.iter().all(why), "{report:?}");
+        }
+    });
+    let log = watch.stop();
+    in_parallel(64, |seed| {
+        let dir = temp_dir();
+        log.image(log.end(), &mut Choices::new(seed), dir.path())
+            .map_err(|e| e.to_string())?;
+        runtime().block_on(async {
+            let store = open_plain(dir.path()).await;
+            let all = numbers(&store).await?;
+            if all != expected(4 * COMMANDS) {
+                return Err(format!("the accounts have {all:?}"));
+            }
+            store.shutdown().await.map_err(|e| e.to_string())
+        })
     });
 }
 

@@ -93,7 +93,13 @@ impl Opening<'_> {
         remove_temporary_files(dir)?;
         remove_second_forms(dir)?;
         let beginning = Beginning::read(dir)?;
-        finish_dropping(dir, &beginning)?;
+        match finish_dropping(dir, &beginning) {
+            // What is left is not read, and removed later.
+            Err(error) if error.is_full() => {
+                tracing::warn!(%error, "files that were dropped from the journal are not removed yet");
+            }
+            finished => finished?,
+        }
         self.in_doubt = doubt::is_noted(dir)?;
         if self.in_doubt {
             tracing::warn!(
