@@ -49,7 +49,7 @@ async fn fill(store: &AggregateStore, rounds: std::ops::Range<u64>) {
             .await
             .unwrap();
         ledger
-            .send(Do::Write(format!("{round} ").repeat(3_000)))
+            .send(Do::Write(format!("{round:05} ").repeat(3_000)))
             .await
             .unwrap();
         let counter = store
@@ -178,7 +178,7 @@ async fn aggregates_commands_and_followers_go_on_without_the_files_that_they_do_
     let ledger = store.get::<Ledger>("l-1").await.unwrap();
     // A version is found in the aggregate's own file.
     let past = ledger.at("2".parse::<Version>().unwrap()).await.unwrap();
-    assert_eq!(past.state.text, "6 ".repeat(3_000));
+    assert_eq!(past.state.text, "00006 ".repeat(3_000));
     assert!(store.compress().await.unwrap() > 0);
     assert_eq!(states(&store).await, after);
     store.archive::<Ledger>("l-1").await.unwrap();

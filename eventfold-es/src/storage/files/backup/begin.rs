@@ -1,5 +1,5 @@
 //! What a copy has of a store whose oldest segments were dropped: the streams' events from before the
-//! beginning of the journal, and the record of where that is. Invariants B6, D14.
+//! beginning of the journal, and the record of where that is. Invariant B6.
 
 use std::path::{Path, PathBuf};
 

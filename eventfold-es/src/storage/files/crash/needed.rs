@@ -121,9 +121,9 @@ mod sql {
 
     async fn count(store: &AggregateStore) -> Result<u64, crate::SqlError> {
         let model = store.sql::<Count>().await.unwrap();
-        let count =
-            model.query(|db| db.query_row("SELECT count(*) FROM seen", [], |row| row.get(0)));
-        count.await
+        let query = "SELECT count(*) FROM seen";
+        let count = model.query(move |db| db.query_row(query, [], |row| row.get::<_, i64>(0)));
+        Ok(count.await?.cast_unsigned())
     }
 
     #[test]
