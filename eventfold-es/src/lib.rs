@@ -176,7 +176,9 @@ pub use crate::domain::projection::{Project, Projection};
 pub use crate::domain::query::{InvalidQuery, Query, QueryItem};
 #[cfg(feature = "sqlite")]
 pub use crate::domain::sql_projection::{ProjectSql, ProjectSqlEvent, SqlProjection, SqlSchema};
-pub use crate::error::{DispatchError, ExecuteError, Panic, Refused, StateError, TogetherError};
+pub use crate::error::{
+    DispatchError, ExecuteError, JournalDropped, Panic, Refused, StateError, TogetherError,
+};
 pub use crate::event::{
     DecodeError, Decoded, DomainEvent, EncodeError, Ended, EventName, InvalidTag, Lifecycle,
     LifecycleEvent, Recorded, RecordedEvent, StoredEvent, Tag, TagText, Tags, UnknownEvents,
@@ -201,6 +203,7 @@ pub use crate::runtime::together::{CommittedTogether, Together};
 pub use crate::storage::files::backup::restore::WithoutCheckpoint;
 pub use crate::storage::files::layout::StreamLayout;
 pub use crate::storage::memory::Memory;
+pub use crate::storage::retention::{DroppedJournal, KeptFile, WhyKept};
 pub use crate::store::bus::CommandBus;
 pub use crate::store::inspect;
 pub use crate::store::{

@@ -37,6 +37,7 @@ mod publish;
 mod reading;
 mod rebuild;
 mod restore;
+mod retention;
 mod spawn;
 #[cfg(feature = "sqlite")]
 mod sql;

@@ -88,6 +88,15 @@ impl Observed {
         }
     }
 
+    /// There are no events up to this position, because they were dropped; 0 if none was.
+    pub(crate) fn dropped(&self) -> u64 {
+        match self {
+            Self::Files(files) => files.journal.index().dropped(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => 0,
+        }
+    }
+
     /// Looks for events that came since.
     pub(crate) fn refresh(&mut self) -> StorageResult<()> {
         match self {

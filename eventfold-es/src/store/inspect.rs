@@ -179,6 +179,25 @@ impl StoreReader {
         Position::new(self.observed.head())
     }
 
+    /// The events after this position can be read: [`Position::default()`] unless older ones were
+    /// [dropped](crate::AggregateStoreBuilder::keep_journal_for). Whoever asks for those gets
+    /// [`JournalDropped`](crate::JournalDropped).
+    ///
+    /// ```
+    /// # use eventfold_es::{*, inspect::StoreReader};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # AggregateStore::open(dir.path()).await?.shutdown().await?;
+    /// assert_eq!(StoreReader::open(dir.path())?.begins_after(), Position::default());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn begins_after(&self) -> Position {
+        Position::new(self.observed.dropped())
+    }
+
     /// Looks for events that came since, and returns the new [`head`](Self::head). To follow a store,
     /// call it again and again with a pause of some hundred milliseconds.
     ///

@@ -9,6 +9,7 @@ use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::format::commit_line::CommitLine;
 use crate::storage::files::journal::Index;
 use crate::storage::files::journal::end::End;
+use crate::storage::files::journal::readers::Reading;
 use crate::storage::files::journal::segment::SegmentFile;
 
 /// The size of the first read from the file. Each further read is twice as large.
@@ -22,6 +23,7 @@ pub(crate) struct Reader {
     index: Arc<Index>,
     /// Events up to this position are skipped.
     after: u64,
+    reading: Reading,
     open: Option<OpenSegment>,
 }
 
@@ -40,6 +42,7 @@ impl Reader {
     /// A reader of the events after position `after`.
     pub(crate) fn new(index: Arc<Index>, after: u64) -> Self {
         Self {
+            reading: index.reading(after),
             index,
             after,
             open: None,
@@ -73,6 +76,7 @@ impl Reader {
             match last {
                 Ok(Some(last)) => {
                     self.after = self.after.max(last);
+                    self.reading.moved_to(self.after);
                     if flow.is_break() {
                         break;
                     }
@@ -101,11 +105,15 @@ impl Reader {
     /// Moves to the durable `position` and returns the checksum of the line that holds it; 0 for
     /// the beginning. `position` must not be before the position of the last call.
     pub(crate) fn chain_at(&mut self, position: u64) -> StorageResult<u64> {
+        if position > 0 && position == self.index.dropped() {
+            return chain_before(&self.index, position + 1);
+        }
         let is_elsewhere =
             |open: &OpenSegment| self.index.holding(position) != Some(open.end.segment);
         if self.open.as_ref().is_none_or(is_elsewhere) {
             self.open = None;
             self.after = position.saturating_sub(1);
+            self.reading.moved_to(self.after);
         }
         self.read_to(position, |_, _| {
             StorageResult::Ok(ControlFlow::Continue(()))
@@ -148,6 +156,7 @@ pub(crate) fn chain_before(index: &Index, first: u64) -> StorageResult<u64> {
 impl OpenSegment {
     /// The segment that holds the event after `after`.
     fn at(index: &Index, after: u64) -> StorageResult<Self> {
+        index.check_has_after(after)?;
         let first = index
             .holding(after + 1)
             .ok_or_else(|| StorageError::damaged(&index.path(1), 0, "the file is missing"))?;
