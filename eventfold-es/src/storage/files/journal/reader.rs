@@ -8,6 +8,7 @@ use crate::storage::encoding::sealed::verified;
 use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::format::commit_line::CommitLine;
 use crate::storage::files::journal::Index;
+use crate::storage::files::journal::ahead::Ahead;
 use crate::storage::files::journal::end::End;
 use crate::storage::files::journal::readers::Reading;
 use crate::storage::files::journal::segment::SegmentFile;
@@ -16,6 +17,12 @@ use crate::storage::files::journal::segment::SegmentFile;
 const FIRST_CHUNK: u64 = 16 * 1024;
 /// The size of the largest reads from the file.
 const LARGEST_CHUNK: u64 = 256 * 1024;
+/// From reads of this size on a compressed segment is decoded ahead: whoever read so much reads on.
+const AHEAD_FROM: u64 = if cfg!(test) {
+    2 * FIRST_CHUNK
+} else {
+    LARGEST_CHUNK
+};
 
 /// A place in the journal, with the bytes that were read ahead.
 #[derive(Debug)]
@@ -36,6 +43,8 @@ struct OpenSegment {
     buffer: Vec<u8>,
     used: usize,
     chunk: u64,
+    /// Decodes what comes behind the buffer.
+    ahead: Option<Ahead>,
 }
 
 impl Reader {
@@ -184,6 +193,7 @@ impl OpenSegment {
             buffer: Vec::new(),
             used: 0,
             chunk: FIRST_CHUNK,
+            ahead: None,
         };
         if open.take_line()?.is_none() {
             let cause = "the header is missing";
@@ -213,6 +223,7 @@ impl OpenSegment {
         self.buffer.clear();
         self.used = 0;
         self.chunk = FIRST_CHUNK;
+        self.ahead = None;
     }
 
     /// Checks the next line and moves past it. Returns where it is in the buffer, `None` if the
@@ -230,6 +241,19 @@ impl OpenSegment {
         Ok(Some(line))
     }
 
+    /// Reads from `offset` on, where the buffer ends. Returns how many bytes; 0 at the end.
+    fn read_on(&mut self, offset: u64) -> StorageResult<usize> {
+        if self.ahead.is_none() && self.chunk >= AHEAD_FROM {
+            self.ahead = self.segment.ahead(offset);
+        }
+        let decoded = self.ahead.as_mut();
+        if let Some(read) = decoded.and_then(|ahead| ahead.read_on(&mut self.buffer)) {
+            return read;
+        }
+        self.ahead = None;
+        self.segment.read_on(offset, self.chunk, &mut self.buffer)
+    }
+
     /// Reads until the buffer holds a whole line, and returns where the line ends.
     fn fill_line(&mut self) -> StorageResult<Option<usize>> {
         let mut searched = self.used;
@@ -244,7 +268,7 @@ impl OpenSegment {
             self.used = 0;
             searched = self.buffer.len();
             let offset = self.end.offset + searched as u64;
-            let read = self.segment.read_on(offset, self.chunk, &mut self.buffer)?;
+            let read = self.read_on(offset)?;
             if read == 0 {
                 return Ok(None);
             }
