@@ -176,11 +176,11 @@ async fn each_error_of_other_operations_has_its_status_and_type() {
         false,
     )
     .await;
-    let reused = TogetherError::KeyReused {
+    let of_another = TogetherError::KeyReused {
         key: "k".to_owned(),
         stream: stream(),
     };
-    check(reused, 422, "key-reused", false).await;
+    check(of_another, 422, "key-reused", false).await;
     let large = TogetherError::TooLarge {
         what: "events",
         actual: 9,
