@@ -1,10 +1,9 @@
 //! The console without a mouse.
 
 use eventfold_es::console;
+use eventfold_es_tests_browser::{Key, with_browser};
 use eventfold_es_tests_console::{Account, deposits, in_memory};
-use fantoccini::key::Key;
 
-use crate::chromium::with_browser;
 use crate::serve;
 
 #[tokio::test(flavor = "multi_thread")]

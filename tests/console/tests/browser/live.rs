@@ -2,9 +2,9 @@
 
 use axum::Router;
 use eventfold_es::console;
+use eventfold_es_tests_browser::with_browser;
 use eventfold_es_tests_console::{deposits, in_memory};
 
-use crate::chromium::with_browser;
 use crate::serve;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,11 +1,11 @@
 //! Every page, as people see it: screenshots, and what can be said of them without looking.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use eventfold_es::console;
+use eventfold_es_tests_browser::{pictures, with_browser};
 use eventfold_es_tests_console::Account;
 
-use crate::chromium::with_browser;
 use crate::{full, serve};
 
 const WIDE: (u32, u32) = (1360, 900);
@@ -27,16 +27,6 @@ const PAGES: [(&str, &str); 13] = [
     ("not-there", "event?position=99999"),
 ];
 
-fn pictures() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target"),
-        PathBuf::from,
-    );
-    let pictures = target.join("console");
-    std::fs::create_dir_all(&pictures).unwrap();
-    pictures
-}
-
 async fn look(is_dark: bool, size: (u32, u32), name: &'static str) {
     let dir = tempfile::tempdir().unwrap();
     let store = full(dir.path()).await;
@@ -44,6 +34,7 @@ async fn look(is_dark: bool, size: (u32, u32), name: &'static str) {
         .aggregate::<Account>()
         .allow_writing();
     let address = serve(console.build()).await;
+    let pictures = pictures(Path::new(env!("CARGO_MANIFEST_DIR")), "console");
     with_browser(is_dark, size, async move |browser| {
         for (page, path) in PAGES {
             browser.open(&format!("{address}/{path}")).await;
@@ -66,7 +57,7 @@ async fn look(is_dark: bool, size: (u32, u32), name: &'static str) {
                 "document.documentElement.scrollWidth > document.documentElement.clientWidth";
             assert_eq!(browser.value(is_wider).await, false, "{page} is too wide");
             let picture = browser.picture(size).await;
-            std::fs::write(pictures().join(format!("{page}-{name}.png")), picture).unwrap();
+            std::fs::write(pictures.join(format!("{page}-{name}.png")), picture).unwrap();
         }
     })
     .await;

@@ -4,7 +4,6 @@
 //! `cargo test --test browser`, in the directory of this package. Screenshots of every page, light and dark,
 //! wide and narrow, are written to `target/console`.
 
-mod chromium;
 mod keyboard;
 mod live;
 mod look;

@@ -1,9 +1,9 @@
 //! Hostile texts in a real browser.
 
 use eventfold_es::console;
+use eventfold_es_tests_browser::with_browser;
 use eventfold_es_tests_console::{Account, write};
 
-use crate::chromium::with_browser;
 use crate::{full, serve};
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,9 +1,9 @@
 //! A replay and a discard, by hand.
 
 use eventfold_es::console;
+use eventfold_es_tests_browser::with_browser;
 use eventfold_es_tests_console::{Account, deposits, open};
 
-use crate::chromium::with_browser;
 use crate::serve;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,12 +1,14 @@
-//! A Chromium of one test.
+//! A Chromium of one test, through a web driver.
 
 use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use fantoccini::Locator;
 use fantoccini::elements::Element;
-use fantoccini::key::Key;
+pub use fantoccini::key::Key;
+use fantoccini::wd::WindowHandle;
 use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
@@ -14,8 +16,13 @@ use serde_json::{Value, json};
 /// How long anything may take before a test calls it hung.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A page of a browser.
-pub(crate) struct Browser(Client);
+/// A browser, and the tab of it that is in front.
+#[derive(Debug)]
+pub struct Browser(Client);
+
+/// A tab of a browser.
+#[derive(Debug, Clone)]
+pub struct Tab(WindowHandle);
 
 /// Killed even if the test fails, and the browser with it.
 struct Driver(Child);
@@ -35,7 +42,7 @@ fn find(name: &str) -> Option<String> {
 }
 
 /// Runs `test` with a browser, unless there is none on this machine.
-pub(crate) async fn with_browser<F: Future<Output = ()> + Send + 'static>(
+pub async fn with_browser<F: Future<Output = ()> + Send + 'static>(
     dark: bool,
     (width, height): (u32, u32),
     test: impl FnOnce(Browser) -> F,
@@ -117,18 +124,18 @@ pub(crate) async fn with_browser<F: Future<Output = ()> + Send + 'static>(
 }
 
 impl Browser {
-    pub(crate) async fn open(&self, address: &str) {
+    pub async fn open(&self, address: &str) {
         self.0.goto(address).await.unwrap();
     }
 
     /// What the expression `script` is in the page.
-    pub(crate) async fn value(&self, script: &str) -> Value {
+    pub async fn value(&self, script: &str) -> Value {
         let script = format!("return {script};");
         self.0.execute(&script, vec![]).await.unwrap()
     }
 
     /// Waits until the expression `script` is true.
-    pub(crate) async fn until(&self, script: &str) {
+    pub async fn until(&self, script: &str) {
         let is_so = async {
             while self.value(script).await != json!(true) {
                 tokio::task::yield_now().await;
@@ -142,32 +149,59 @@ impl Browser {
         panic!("it never holds: {script}; {shown}");
     }
 
-    pub(crate) async fn element(&self, css: &str) -> Element {
+    pub async fn element(&self, css: &str) -> Element {
         let found = self.0.find(Locator::Css(css)).await;
         found.unwrap_or_else(|error| panic!("{css}: {error}"))
     }
 
-    pub(crate) async fn text(&self, css: &str) -> String {
+    pub async fn text(&self, css: &str) -> String {
         self.element(css).await.text().await.unwrap()
     }
 
-    pub(crate) async fn click(&self, css: &str) {
+    pub async fn click(&self, css: &str) {
         self.element(css).await.click().await.unwrap();
     }
 
     /// Types into whatever has the focus.
-    pub(crate) async fn press(&self, keys: &[Key]) {
+    pub async fn press(&self, keys: &[Key]) {
         let text: String = keys.iter().map(|key| char::from(*key)).collect();
         let focused = self.0.active_element().await.unwrap();
         focused.send_keys(&text).await.unwrap();
     }
 
-    pub(crate) async fn address(&self) -> String {
+    /// Types into a field.
+    pub async fn fill(&self, css: &str, text: &str) {
+        self.element(css).await.send_keys(text).await.unwrap();
+    }
+
+    /// Chooses from a list.
+    pub async fn choose(&self, css: &str, label: &str) {
+        let list = self.element(css).await;
+        list.select_by_label(label).await.unwrap();
+    }
+
+    /// The tab that is in front.
+    pub async fn tab(&self) -> Tab {
+        Tab(self.0.window().await.unwrap())
+    }
+
+    /// Opens a tab and brings it to the front.
+    pub async fn open_tab(&self) -> Tab {
+        let tab = Tab(self.0.new_window(true).await.unwrap().handle);
+        self.bring_to_front(&tab).await;
+        tab
+    }
+
+    pub async fn bring_to_front(&self, tab: &Tab) {
+        self.0.switch_to_window(tab.0.clone()).await.unwrap();
+    }
+
+    pub async fn address(&self) -> String {
         self.0.current_url().await.unwrap().to_string()
     }
 
     /// A picture of the whole page.
-    pub(crate) async fn picture(&self, (width, height): (u32, u32)) -> Vec<u8> {
+    pub async fn picture(&self, (width, height): (u32, u32)) -> Vec<u8> {
         let needed = "document.documentElement.scrollHeight + outerHeight - innerHeight";
         let needed = self.value(needed).await;
         let needed = u32::try_from(needed.as_u64().unwrap_or(0)).unwrap_or(height);
@@ -179,4 +213,13 @@ impl Browser {
         self.0.set_window_size(width, height).await.unwrap();
         picture
     }
+}
+
+/// The directory for screenshots of the package in the directory `package`.
+pub fn pictures(package: &Path, name: &str) -> PathBuf {
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| package.join("target"), PathBuf::from);
+    let pictures = target.join(name);
+    std::fs::create_dir_all(&pictures).unwrap();
+    pictures
 }
