@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, LazyLock, Mutex};
 
-static GATES: LazyLock<Mutex<HashMap<String, Arc<Gate>>>> = LazyLock::new(Mutex::default);
+static GATES: LazyLock<Mutex<HashMap<String, Arc<Inner>>>> = LazyLock::new(Mutex::default);
 
-/// Holds deposits into one account. Without a gate nothing is held.
+/// Holds deposits into one account until it is opened or dropped. Without a gate nothing is held.
+#[derive(Debug)]
+pub struct Gate(Arc<Inner>);
+
 #[derive(Debug, Default)]
-pub struct Gate {
+struct Inner {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -20,11 +23,11 @@ struct State {
 
 impl Gate {
     /// A closed gate at this account. No two tests may have accounts of one name.
-    pub fn at(account: &str) -> Arc<Self> {
-        let gate = Arc::new(Self::default());
+    pub fn at(account: &str) -> Self {
+        let inner = Arc::<Inner>::default();
         let mut gates = GATES.lock().unwrap();
-        gates.insert(account.to_owned(), gate.clone());
-        gate
+        gates.insert(account.to_owned(), inner.clone());
+        Self(inner)
     }
 
     pub(crate) fn pass(account: &str) {
@@ -39,8 +42,8 @@ impl Gate {
     }
 
     /// Waits until a command has come to the gate.
-    pub async fn has_come(self: &Arc<Self>) {
-        let gate = self.clone();
+    pub async fn has_come(&self) {
+        let gate = self.0.clone();
         let come = tokio::task::spawn_blocking(move || {
             let mut state = gate.state.lock().unwrap();
             while !state.has_come {
@@ -51,7 +54,14 @@ impl Gate {
     }
 
     pub fn open(&self) {
-        self.state.lock().unwrap().is_open = true;
-        self.changed.notify_all();
+        self.0.state.lock().unwrap().is_open = true;
+        self.0.changed.notify_all();
+    }
+}
+
+/// A test that fails is to end all the same.
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.open();
     }
 }

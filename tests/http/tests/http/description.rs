@@ -1,4 +1,4 @@
-//! The service does what its description in OpenAPI says: `schemathesis` asks it everything that the description
+//! The service does what its description says: `schemathesis` asks it everything that the description
 //! allows, and much that it forbids.
 
 use std::process::Stdio;

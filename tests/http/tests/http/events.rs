@@ -168,7 +168,7 @@ async fn connections_that_are_lost_lose_and_double_nothing() {
         let last = seen.last().copied();
         let mut listening = Listening::to(&bank, "/events", last).await;
         // Each connection is lost after another number of events.
-        for _ in 0..1 + seen.len() % 17 {
+        for _ in 0..=seen.len() % 17 {
             let (id, event) = listening.event().await.expect("it goes on");
             assert_eq!(event["version"], id);
             seen.push(id);

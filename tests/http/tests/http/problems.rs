@@ -9,8 +9,8 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse as _;
 use eventfold_es::http::{ProblemDetails, ProblemType};
 use eventfold_es::{
-    AggregateStore, AppendError, Call, ExecuteError, Layer, Refused, StateError, StreamId,
-    TogetherError, WaitError,
+    AggregateStore, AppendError, Call, DispatchError, ExecuteError, Layer, Refused, StateError,
+    StreamId, TogetherError, WaitError,
 };
 use eventfold_es_tests_http::{Account, AccountError, Deposit, Open};
 use serde_json::{Value, json};
@@ -176,11 +176,11 @@ async fn each_error_of_other_operations_has_its_status_and_type() {
         false,
     )
     .await;
-    let reused = TogetherError::KeyReused {
+    let of_another = TogetherError::KeyReused {
         key: "k".to_owned(),
         stream: stream(),
     };
-    check(reused, 422, "key-reused", false).await;
+    check(of_another, 422, "key-reused", false).await;
     let large = TogetherError::TooLarge {
         what: "events",
         actual: 9,
@@ -211,6 +211,43 @@ async fn each_error_of_other_operations_has_its_status_and_type() {
         waited: Duration::ZERO,
     };
     check(waited, 503, "not-reached", true).await;
+}
+
+#[tokio::test]
+async fn each_error_of_a_dispatch_has_its_status_and_type() {
+    let dispatched =
+        |error| ProblemDetails::of_dispatch(error, |inner| ProblemDetails::internal(&inner));
+    let unknown = DispatchError::UnknownAggregateType("x".to_owned());
+    let json = check(dispatched(unknown), 400, "malformed", false).await;
+    assert_eq!(json["detail"], "There are no aggregates of type `x`.");
+    let unknown = DispatchError::UnknownDecision("x".to_owned());
+    check(dispatched(unknown), 400, "malformed", false).await;
+    let broken = serde_json::from_str::<Deposit>("{}").unwrap_err();
+    check(
+        dispatched(DispatchError::Deserialization(broken)),
+        400,
+        "malformed",
+        false,
+    )
+    .await;
+    check(
+        dispatched(DispatchError::UnknownCommand),
+        500,
+        "internal",
+        false,
+    )
+    .await;
+    check(
+        dispatched(DispatchError::Refused(Refused::new("no"))),
+        403,
+        "forbidden",
+        false,
+    )
+    .await;
+    let full = DispatchError::Io(failed(io::ErrorKind::StorageFull));
+    check(dispatched(full), 507, "disk-full", false).await;
+    let inner = DispatchError::Execution(Box::new(failed(io::ErrorKind::Other)));
+    check(dispatched(inner), 500, "internal", false).await;
 }
 
 #[test]

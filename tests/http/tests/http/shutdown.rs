@@ -109,10 +109,10 @@ async fn a_request_that_never_ends_holds_nothing_up_for_ever() {
         .await
         .unwrap();
     in_time(slow.read_u8()).await.unwrap();
-    let begin = Instant::now();
+    let at_the_signal = Instant::now();
     bank.stop();
     let _dir = bank.ended().await;
-    assert!(begin.elapsed() < Duration::from_secs(20));
+    assert!(at_the_signal.elapsed() < Duration::from_secs(20));
     // Both connections are closed, without an answer.
     for mut client in [hung, half] {
         let mut answer = Vec::new();
