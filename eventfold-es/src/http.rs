@@ -83,6 +83,7 @@ mod cut;
 mod errors;
 mod etag;
 mod events;
+mod head;
 mod idempotency;
 mod plain;
 mod precondition;

@@ -7,6 +7,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
 use crate::domain::projection::Projection;
+use crate::http::head::check_stored;
 use crate::http::problem::{ProblemDetails, ProblemType};
 use crate::ids::Position;
 use crate::runtime::background::within;
@@ -20,10 +21,10 @@ const AT_MOST: Duration = Duration::from_secs(3);
 /// from a read model that follows the events in the background or in another process.
 ///
 /// A read without the parameter does not wait. Something that is not a position, or two of them, is answered 400.
+/// So is a position ahead of all events: it comes from another store, or this one was restored from a backup.
 ///
 /// A read waits at most 3 seconds, or [as long as the host says](Self::at_most), and is then answered 503 with
-/// `Retry-After`: also if the position is ahead of all events, since another process may be about to store it. It is
-/// not 504, which speaks of another server behind a gateway.
+/// `Retry-After`. It is not 504, which speaks of another server behind a gateway.
 ///
 /// ```
 /// # use eventfold_es::{*, __private::example::*};
@@ -79,7 +80,8 @@ impl After {
     ///
     /// # Errors
     ///
-    /// 503 if it does not in time; otherwise that of [`AggregateStore::wait_for`].
+    /// 400 if no event has the position yet, 503 if the projection does not include it in time; otherwise that of
+    /// [`AggregateStore::wait_for`].
     ///
     /// See the example of [`After`].
     pub async fn wait_for<P: Projection>(
@@ -94,7 +96,7 @@ impl After {
     ///
     /// # Errors
     ///
-    /// 503 if it does not in time; otherwise its own error.
+    /// 400 if no event has the position yet, 503 if `reached` does not return in time; otherwise its own error.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*, http::{After, ProblemDetails}};
@@ -114,6 +116,7 @@ impl After {
         let Some(position) = self.position else {
             return Ok(());
         };
+        check_stored(store, position, "`after`").await?;
         if let Some(reached) = within(self.at_most, reached(position)).await? {
             return Ok(reached?);
         }

@@ -8,11 +8,12 @@ use std::time::{Duration, SystemTime};
 
 use axum::http::header;
 
-use crate::error::{ExecuteError, Refused, StateError, TogetherError, shown_time};
+use crate::error::{DispatchError, ExecuteError, Refused, StateError, TogetherError, shown_time};
 use crate::http::etag::etag;
 use crate::http::problem::{ProblemDetails, ProblemType};
 use crate::ids::{InvalidStreamId, Version};
 use crate::store::{AppendError, WaitError};
+use crate::text::Shown;
 
 /// After what time a client is to send its request again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -93,7 +94,7 @@ impl ProblemDetails {
             ExecuteError::KeyReused { .. } => key_reused(),
             ExecuteError::Io(error) => error.into(),
             ExecuteError::ActorGone => unavailable(&"the runtime of an aggregate ended"),
-            ExecuteError::Panicked(panic) => Self::logged(ProblemType::Internal, &panic),
+            ExecuteError::Panicked(panic) => Self::internal(&panic),
             ExecuteError::OutcomeUnknown(error) => outcome_unknown(&error),
             ExecuteError::Closed => closed(),
         }
@@ -140,10 +141,65 @@ impl ProblemDetails {
                 )),
             TogetherError::Io(error) => error.into(),
             TogetherError::ActorGone => unavailable(&"the runtime of an aggregate ended"),
-            TogetherError::Panicked { panic, .. } => Self::logged(ProblemType::Internal, &panic),
+            TogetherError::Panicked { panic, .. } => Self::internal(&panic),
             TogetherError::OutcomeUnknown(error) => outcome_unknown(&error),
             TogetherError::Closed => closed(),
         }
+    }
+
+    /// The answer to a command that a [`CommandBus`](crate::CommandBus) could not dispatch, or that failed there. What
+    /// the aggregate or the decision answered is in a box of which only the service knows what it may be:
+    /// `execution` gets it.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// use eventfold_es::http::ProblemDetails;
+    ///
+    /// # async fn example(bus: CommandBus, envelope: CommandEnvelope) -> Result<(), ProblemDetails> {
+    /// bus.dispatch_envelope(envelope).await.map_err(|error| {
+    ///     ProblemDetails::of_dispatch(error, |inner| match inner.downcast::<ExecuteError<NothingToAdd>>() {
+    ///         Ok(failed) => ProblemDetails::from(*failed),
+    ///         Err(other) => ProblemDetails::internal(&other),
+    ///     })
+    /// })
+    /// # }
+    /// ```
+    pub fn of_dispatch(
+        error: DispatchError,
+        execution: impl FnOnce(Box<dyn Error + Send + Sync>) -> Self,
+    ) -> Self {
+        match error {
+            DispatchError::Execution(inner) => execution(inner),
+            DispatchError::Refused(refused) => of_layer(&refused),
+            DispatchError::Io(error) => error.into(),
+            DispatchError::Deserialization(error) => {
+                Self::of(ProblemType::Malformed).with_detail(format!("The command: {error}."))
+            }
+            DispatchError::UnknownAggregateType(name) => Self::of(ProblemType::Malformed)
+                .with_detail(format!(
+                    "There are no aggregates of type `{}`.",
+                    Shown(&name)
+                )),
+            DispatchError::UnknownDecision(name) => Self::of(ProblemType::Malformed)
+                .with_detail(format!("There is no decision `{}`.", Shown(&name))),
+            error @ (DispatchError::UnknownCommand | DispatchError::AmbiguousCommand { .. }) => {
+                Self::internal(&error)
+            }
+        }
+    }
+
+    /// A fault of the service: 500. The client learns nothing about `error` but an `instance`, a UUID, with which it
+    /// goes to the log through `tracing`.
+    ///
+    /// ```
+    /// # use eventfold_es::http::ProblemDetails;
+    /// let problem = ProblemDetails::internal(&"/etc/bank/rates.toml is missing");
+    /// assert_eq!(problem.status(), 500);
+    /// assert!(!problem.to_json().to_string().contains("rates"));
+    /// ```
+    #[must_use]
+    pub fn internal(error: &dyn Display) -> Self {
+        Self::logged(ProblemType::Internal, error)
     }
 
     /// The answer to a request whose condition does not hold. It tells the version, as a member and as `ETag`.
@@ -192,6 +248,16 @@ impl From<AppendError> for ProblemDetails {
     }
 }
 
+#[cfg(feature = "sqlite")]
+impl From<crate::store::SqlError> for ProblemDetails {
+    fn from(error: crate::store::SqlError) -> Self {
+        match error {
+            crate::store::SqlError::Follow(error) => error.into(),
+            crate::store::SqlError::Query(error) => Self::internal(&error),
+        }
+    }
+}
+
 impl From<WaitError> for ProblemDetails {
     fn from(error: WaitError) -> Self {
         match error {
@@ -232,7 +298,7 @@ impl From<io::Error> for ProblemDetails {
             | Kind::HostUnreachable
             | Kind::NetworkUnreachable
             | Kind::NetworkDown => unavailable(&error),
-            _ => Self::logged(ProblemType::Internal, &error),
+            _ => Self::internal(&error),
         }
     }
 }

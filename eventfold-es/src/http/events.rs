@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::event::RecordedEvent;
 use crate::following::subscription::Subscription;
+use crate::http::head::check_stored;
 use crate::http::problem::{ProblemDetails, ProblemType};
 use crate::ids::Position;
 use crate::store::AggregateStore;
@@ -54,7 +55,7 @@ impl LastEventId {
     /// # Errors
     ///
     /// 400: the position is ahead of the newest event, so it comes from another store, or this one was restored
-    /// from a backup. Any other: the head of the store cannot be read.
+    /// from a backup. 503: the database is not reached, or the store is shut down.
     ///
     /// See the example of [`EventStream`].
     pub async fn subscribe(
@@ -63,16 +64,7 @@ impl LastEventId {
         from: Position,
     ) -> Result<Subscription, ProblemDetails> {
         let position = self.0.unwrap_or(from);
-        let head = store.inner.storage.current_head().await;
-        let head = head.map_err(io::Error::from)?;
-        if position.get() > head {
-            return Err(
-                ProblemDetails::of(ProblemType::Malformed).with_detail(format!(
-                    "Position {position} is ahead of the newest event, which is at {head}. Begin again without \
-                     `Last-Event-ID`."
-                )),
-            );
-        }
+        check_stored(store, position, "`Last-Event-ID`").await?;
         Ok(store.subscribe(position))
     }
 }

@@ -106,7 +106,7 @@ impl Precondition {
     /// 428 (RFC 6585, section 3): the request has neither.
     ///
     /// See the example of [`Precondition`].
-    pub fn required(self) -> Result<Self, ProblemDetails> {
+    pub fn required(&self) -> Result<&Self, ProblemDetails> {
         if self.if_match.is_some() || self.if_none_match == Some(Tags::Any) {
             return Ok(self);
         }
