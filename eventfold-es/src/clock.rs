@@ -67,8 +67,8 @@ pub(crate) fn from_unix_millis(ms: u64) -> SystemTime {
 }
 
 /// A clock that stands still until a test advances it, see
-/// [`AggregateStoreBuilder::clock`](crate::store::AggregateStoreBuilder::clock). Clones are the
-/// same clock.
+/// [`AggregateStoreBuilder::clock`](crate::store::AggregateStoreBuilder::clock) and
+/// [testing](crate::guide::testing_a_domain). Clones are the same clock.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};

@@ -4,7 +4,9 @@
 ///
 /// Besides the impl it generates the enum of the aggregate's commands and the enum of its events,
 /// from the types listed in `#[aggregate(...)]`. What is left to write is
-/// [`Decide`](crate::Decide) for each command and [`Evolve`](crate::Evolve) for each event.
+/// [`Decide`](crate::Decide) for each command and [`Evolve`](crate::Evolve) for each event. The
+/// [tutorial](crate::guide::tutorial) leads there, and [designing aggregates](crate::guide::designing_aggregates)
+/// says what belongs into one.
 ///
 /// ```
 /// use eventfold_es::prelude::*;
@@ -383,6 +385,7 @@ pub use eventfold_es_derive::DomainEvent;
 ///
 /// What is left to write is [`Project`](crate::Project) for each aggregate listed in
 /// `#[projection(...)]`, and [`Evolve`](crate::Evolve) for each event listed there.
+/// [Read models](crate::guide::read_models) says when to use something else.
 ///
 /// ```
 /// # use eventfold_es::__private::example::{Add, Counter, CounterEvent};
@@ -501,7 +504,8 @@ pub use eventfold_es_derive::SqlProjection;
 /// events.
 ///
 /// What is left to write is [`React`](crate::React) for each aggregate listed in
-/// `#[process_manager(...)]`, and [`ReactTo`](crate::ReactTo) for each event listed there.
+/// `#[process_manager(...)]`, and [`ReactTo`](crate::ReactTo) for each event listed there. The guide has
+/// [a whole one](crate::guide::process_managers), with a deadline and a compensation.
 ///
 /// ```
 /// # use eventfold_es::__private::example::{Add, Counter, CounterEvent};
@@ -654,6 +658,7 @@ pub use eventfold_es_derive::ProcessManager;
 pub use eventfold_es_derive::aggregate_impl;
 
 /// Derives [`trait@Decider`](crate::Decider) for a decision whose rule spans more than one aggregate.
+/// [Rules across aggregates](crate::guide::rules_across_aggregates) says when that is the right way.
 ///
 /// "A course has seats, and a student takes at most two courses": neither the course nor the student
 /// alone can keep both rules. A decision looks at the events of both. It is a struct with a

@@ -8,13 +8,13 @@ mod together;
 
 pub use together::TogetherError;
 
-use crate::ids::Version;
+use crate::ids::{Position, Version};
 use crate::text::Shown;
 
 /// Why a command did not succeed.
 ///
-/// Unless a variant says otherwise, nothing of the command is stored. The crate's page has a table
-/// of [what to do](crate#errors-and-what-to-do).
+/// Unless a variant says otherwise, nothing of the command is stored. The guide has a table
+/// of [what to do](crate::guide::when_something_fails).
 ///
 /// ```
 /// # use eventfold_es::{*, __private::example::*};
@@ -51,7 +51,8 @@ pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
     /// ([`CommandContext::with_expected_version`](crate::domain::command::CommandContext::with_expected_version)).
     /// It is never retried: the basis of the command has changed.
     ///
-    /// Load the state with its version, and decide again whether the command still makes sense.
+    /// Load the state with its version, and decide again whether the command still makes sense. Without an
+    /// expected version this does not happen: [who wins](crate::guide::questions#rules-and-writing) says when to use one.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -431,6 +432,44 @@ impl std::fmt::Display for Refused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.error.fmt(f)
     }
+}
+
+/// The events are not in the journal any more: its oldest files were dropped
+/// ([`keep_journal_for`](crate::AggregateStoreBuilder::keep_journal_for)). Whoever must read them gets this
+/// error instead of fewer events: subscriptions and other readers from an early position on, a new
+/// projection or process manager, a rebuild, an export, a past state. It is within an [`io::Error`] of the
+/// kind [`InvalidInput`](io::ErrorKind::InvalidInput), in which [`of`](Self::of) finds it.
+///
+/// The aggregates have all their events. A backup from before has those of the journal.
+///
+/// ```
+/// # use eventfold_es::{*, __private::example::*};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let store = AggregateStore::open(dir.path()).await?;
+/// # store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+/// if let Err(error) = store.recent(20).await {
+///     match JournalDropped::of(&error) {
+///         Some(dropped) => println!("older ones were dropped, up to {}", dropped.begins_after),
+///         None => return Err(error.into()),
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the events after position {asked_after} cannot be read: the journal begins after position \
+     {begins_after}, because its oldest files were dropped (`keep_journal_for`); read from there on, or \
+     restore a backup that has them to another directory"
+)]
+#[non_exhaustive]
+pub struct JournalDropped {
+    /// The events after this position were asked for.
+    pub asked_after: Position,
+    /// The journal has the events after this position.
+    pub begins_after: Position,
 }
 
 /// A panic in code that the store calls: the aggregate's code, a [layer](crate::Layer), or the

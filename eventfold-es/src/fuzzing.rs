@@ -13,6 +13,15 @@ pub fn journal(bytes: &[u8]) {
     engine::commits(&right);
 }
 
+/// Bytes as a compressed segment: as they are, and compressed, with one byte of the file changed.
+pub fn compressed(bytes: &[u8]) {
+    engine::compressed(bytes);
+    if let [block, place, further, other, rest @ ..] = bytes {
+        let place = usize::from(*place) << 4 | usize::from(*further);
+        engine::compressed_again(rest, usize::from(*block) + 1, (place, *other));
+    }
+}
+
 /// Bytes as a line of a stream's file, and as the payload of a new event.
 pub fn event_line(bytes: &[u8]) {
     engine::foreign_line(bytes);

@@ -101,8 +101,12 @@ pub struct VerifyReport {
     pub findings: Vec<Finding>,
     /// How many streams the journal has events of.
     pub streams: u64,
-    /// How many events the journal holds, as far as it can be read.
+    /// How many events were stored: those that the journal holds, as far as it can be read, and those that
+    /// were dropped from it.
     pub events: u64,
+    /// How many of them were [dropped](crate::AggregateStoreBuilder::keep_journal_for) from the journal, which
+    /// begins after so many. The streams' files have them all the same, and they were checked there.
+    pub dropped: u64,
 }
 
 impl VerifyReport {
@@ -135,6 +139,9 @@ impl fmt::Display for VerifyReport {
             count(self.events, "event"),
             count(self.streams, "stream")
         )?;
+        if self.dropped > 0 {
+            write!(f, "the journal begins after position {}; ", self.dropped)?;
+        }
         if self.is_clean() {
             f.write_str("nothing is wrong")?;
         } else {

@@ -9,6 +9,7 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 pub(crate) mod commit;
 pub(crate) mod condition;
@@ -33,6 +34,7 @@ mod random;
 pub(crate) mod record;
 pub(crate) mod record_name;
 pub(crate) mod restored;
+pub(crate) mod retention;
 pub(crate) mod search;
 pub(crate) mod snapshot;
 pub(crate) mod stream;
@@ -46,7 +48,7 @@ use crate::event::StoredEvent;
 use crate::ids::StreamId;
 use crate::meter::Meters;
 use commit::{CONFLICT_ROUNDS, CommitError, GroupCommit};
-use error::{StorageError, StorageResult};
+use error::{StorageError, StorageErrorKind, StorageResult};
 use files::FileStorage;
 use files::layout::StreamLayout;
 use files::streams::handle::FileStream;
@@ -59,6 +61,7 @@ use postgres::PgStorage;
 use process::Process;
 use record::Records;
 use record_name::Follower;
+use retention::{DroppedJournal, Needs};
 use search::Search;
 use stream::Stream;
 use trouble::Trouble;
@@ -206,6 +209,49 @@ impl Storage {
             Self::Memory(_) => Ok(0),
             #[cfg(feature = "postgres")]
             Self::Postgres(_) => Ok(0),
+        }
+    }
+
+    /// Drops the oldest files of the log whose events are all older than `keep_for`, as far as nobody needs
+    /// them.
+    pub(crate) async fn drop_old_journal(
+        &self,
+        keep_for: Duration,
+        needs: Needs,
+    ) -> StorageResult<DroppedJournal> {
+        match self {
+            Self::Files(files) => files.drop_old_journal(keep_for, needs).await,
+            _ => self.check_can_drop().map(|()| DroppedJournal::default()),
+        }
+    }
+
+    /// Drops the oldest files of the log from now on, whenever they are that old.
+    pub(crate) fn keep_journal_for(&self, keep_for: Duration, needs: Needs) {
+        if let Self::Files(files) = self {
+            files.keep_journal_for(keep_for, needs);
+        }
+    }
+
+    /// Fails if the storage keeps all events.
+    pub(crate) fn check_can_drop(&self) -> StorageResult<()> {
+        let place = match self {
+            Self::Files(_) => return Ok(()),
+            Self::Memory(_) => "in memory",
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => "on PostgreSQL",
+        };
+        let text = format!(
+            "a store {place} keeps all events: only a store in a directory can drop the oldest files of its \
+             journal"
+        );
+        Err(StorageError::new(StorageErrorKind::Unsupported, text))
+    }
+
+    /// The log has no event up to this position, because they were dropped; 0 if none was.
+    pub(crate) fn dropped(&self) -> u64 {
+        match self {
+            Self::Files(files) => files.journal_index().dropped(),
+            _ => 0,
         }
     }
 
@@ -363,6 +409,14 @@ impl Storage {
             Self::Memory(memory) => Ok(memory.followers(follower)),
             #[cfg(feature = "postgres")]
             Self::Postgres(postgres) => postgres.followers(follower),
+        }
+    }
+
+    /// The files of read models in SQLite in the store's directory, with the names of the read models.
+    pub(crate) fn read_models(&self) -> StorageResult<Vec<(String, PathBuf)>> {
+        match self {
+            Self::Files(files) => files.read_models(),
+            _ => Ok(Vec::new()),
         }
     }
 

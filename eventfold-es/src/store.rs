@@ -37,6 +37,7 @@ mod publish;
 mod reading;
 mod rebuild;
 mod restore;
+mod retention;
 mod spawn;
 #[cfg(feature = "sqlite")]
 mod sql;
@@ -138,7 +139,7 @@ impl AggregateStore {
     ///   same error comes if another program has locked the file of a stream that `open` must bring
     ///   in order;
     /// * [`io::ErrorKind::InvalidData`]: a file is damaged; the text says which, at which byte, and
-    ///   how. See [what to do then](crate#when-a-file-is-damaged);
+    ///   how. See [what to do then](crate::guide::when_something_fails#a-file-is-damaged);
     /// * [`io::ErrorKind::Unsupported`]: a newer version wrote the directory;
     /// * any other: the directory cannot be used. There is no permission or no space, for example.
     ///
@@ -302,7 +303,8 @@ impl AggregateStore {
     }
 
     /// Begins a group of commands to several aggregates that take effect together: all of their events
-    /// are stored in one commit, or none. A rule can span several aggregates this way.
+    /// are stored in one commit, or none. A rule can span several aggregates this way;
+    /// [rules across aggregates](crate::guide::rules_across_aggregates) has the other ways.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -534,6 +536,7 @@ impl AggregateStore {
 
     /// Shuts the store down: accepts nothing new, finishes what was accepted, saves projections,
     /// writes a checkpoint so that the next open has nothing to replay, and releases the directory.
+    /// [In production](crate::guide::in_production#starting-and-ending) shows it after SIGTERM.
     ///
     /// After that, commands and reads through handles fail with `Closed`. [`get`](Self::get),
     /// [`inject_event`](Self::inject_event), [`projection`](Self::projection) and

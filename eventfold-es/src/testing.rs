@@ -1,4 +1,5 @@
-//! Tests of a domain, without a runtime and without a disk. Needs the cargo feature `testing`.
+//! Tests of a domain, without a runtime and without a disk. Needs the cargo feature `testing`. The guide shows
+//! [what to test with what](crate::guide::testing_a_domain).
 //!
 //! ```toml
 //! [dev-dependencies]

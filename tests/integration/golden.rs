@@ -11,7 +11,7 @@ use eventfold_es::__private::example::{Add, Counter, Total};
 use eventfold_es::AggregateStore;
 
 use crate::damage::{open, sample, show, trim};
-use crate::support::files::{copy_into, journal};
+use crate::support::files::{copy_into, journal, segments};
 use crate::support::scripted::{
     GateCommand, clock, command, open_live, open_on_demand, passed, run, seconds, tell,
 };
@@ -120,6 +120,51 @@ async fn bless(dir: &Path) {
             std::fs::remove_file(path).unwrap();
         }
     }
+}
+
+/// Writes the compressed segments of the journal in `golden` to `dir`.
+async fn bless_compressed(golden: &Path, dir: &Path) {
+    let copied = copy(golden);
+    let store = open(copied.path()).await.unwrap();
+    store.compress().await.unwrap();
+    store.shutdown().await.unwrap();
+    if dir.exists() {
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+    std::fs::create_dir_all(dir).unwrap();
+    for path in segments(copied.path()) {
+        let name = path.file_name().unwrap();
+        let plain = Path::new(name).with_extension("");
+        if golden.join("journal").join(plain).exists() {
+            std::fs::copy(&path, dir.join(name)).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_compressed_segments_of_0_3_0_say_what_the_plain_ones_do() {
+    let plain = golden("0.3.0");
+    let compressed = golden("0.3.0-compressed");
+    if std::env::var_os("EVENTFOLD_BLESS").is_some() {
+        bless_compressed(&plain, &compressed).await;
+    }
+    let dir = copy(&plain);
+    let mut replaced = 0;
+    for entry in std::fs::read_dir(&compressed).unwrap() {
+        let path = entry.unwrap().path();
+        let name = Path::new(path.file_name().unwrap());
+        let journal = dir.path().join("journal");
+        std::fs::copy(&path, journal.join(name)).unwrap();
+        std::fs::remove_file(journal.join(name.with_extension(""))).unwrap();
+        replaced += 1;
+    }
+    assert_eq!(replaced, 3);
+    let report = AggregateStore::verify(dir.path()).await.unwrap();
+    assert!(report.findings.is_empty(), "{report}");
+    let lines = |dir: &Path| journal(dir).into_iter().map(|line| line.json);
+    assert!(lines(dir.path()).eq(lines(copy(&plain).path())));
+    let shown = show(dir.path()).await.unwrap();
+    assert_eq!(shown, show(copy(&plain).path()).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]

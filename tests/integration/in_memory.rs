@@ -47,6 +47,7 @@ const FILES_ONLY: &[(&str, &str)] = &[
         "reading_back::stopped",
         "files of process managers are damaged",
     ),
+    ("retention", "files of the journal are dropped"),
     ("rotated", "files of streams are rotated"),
     ("search_words", "opens no store"),
     ("structure", "opens no store"),

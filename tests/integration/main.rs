@@ -58,6 +58,7 @@ mod reading;
 mod reading_back;
 mod recovery;
 mod reentrance;
+mod retention;
 mod rotated;
 mod search_words;
 mod snapshots;

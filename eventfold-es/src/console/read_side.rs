@@ -1,4 +1,4 @@
-//! The projections and process managers of a store, live or as they were saved: [`ReadSideView`].
+//! The projections, followers and process managers of a store, live or as they were saved: [`ReadSideView`].
 
 use std::io;
 
@@ -10,10 +10,12 @@ use crate::storage::record_name::Follower;
 
 pub(crate) struct ReadSideView {
     pub(crate) projections: Vec<FollowerView>,
+    /// What is fed outside of the store. Only an open store knows them.
+    pub(crate) followers: Vec<FollowerView>,
     pub(crate) managers: Vec<ManagerView>,
 }
 
-/// A projection, or the part of a process manager that is the same.
+/// A projection or a follower, or the part of a process manager that is the same.
 pub(crate) struct FollowerView {
     pub(crate) name: String,
     /// Of a projection, where it is known.
@@ -82,8 +84,10 @@ pub(crate) fn view(source: &Source) -> io::Result<ReadSideView> {
                 managers.push(manager);
             }
             let projections = status.projections.into_iter().map(FollowerView::live);
+            let followers = status.followers.into_iter().map(FollowerView::live);
             Ok(ReadSideView {
                 projections: projections.collect(),
+                followers: followers.collect(),
                 managers,
             })
         }
@@ -96,6 +100,7 @@ pub(crate) fn view(source: &Source) -> io::Result<ReadSideView> {
             });
             Ok(ReadSideView {
                 projections: projections.iter().map(FollowerView::saved).collect(),
+                followers: Vec::new(),
                 managers: managers.collect(),
             })
         }
@@ -176,6 +181,12 @@ impl ManagerView {
 }
 
 impl ReadSideView {
+    /// The projections and followers, each with what it is.
+    pub(crate) fn followers(&self) -> impl Iterator<Item = (&FollowerView, &'static str)> {
+        let projections = self.projections.iter().map(|of| (of, "projection"));
+        projections.chain(self.followers.iter().map(|of| (of, "follower")))
+    }
+
     pub(crate) fn manager(&self, name: &str) -> Option<&ManagerView> {
         self.managers.iter().find(|of| of.follower.name == name)
     }

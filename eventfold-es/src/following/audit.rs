@@ -22,14 +22,26 @@ use crate::storage::record_name::RecordName;
 
 /// Adds the faults of the checkpoints to `audit`.
 pub(crate) fn check(audit: &mut Audit) -> StorageResult<()> {
+    if audit.is_cut_short {
+        return Ok(());
+    }
     let projections = audit.layout.projections_dir();
     for name in list_dirs(&projections)? {
         let records = FileRecords::new(projections.join(name));
         check_skipped(audit, &records)?;
         for (file, cause) in check_checkpoints(audit, &records, None)? {
-            let rebuilt = format!("{cause}; the projection is built again");
-            let flaw = Flaw::new(&file, Severity::Harmless, rebuilt);
-            audit.flaws.push(flaw.remedy(Remedy::SetAside));
+            let dropped = audit.beginning.dropped;
+            let flaw = if dropped > 0 {
+                let cause = format!(
+                    "{cause}; the projection cannot be built again, because the journal begins after position \
+                     {dropped}: restore it from a copy"
+                );
+                Flaw::new(&file, Severity::Lost, cause)
+            } else {
+                let rebuilt = format!("{cause}; the projection is built again");
+                Flaw::new(&file, Severity::Harmless, rebuilt).remedy(Remedy::SetAside)
+            };
+            audit.flaws.push(flaw);
         }
     }
     let managers = audit.layout.process_managers_dir();
@@ -85,6 +97,12 @@ fn check_checkpoint(
             let position = checkpoint.position;
             Some(format!(
                 "is at position {position}, but the journal ends at position {head}"
+            ))
+        }
+        Ok(Some(Checkpoint { position, .. })) if position < audit.beginning.dropped => {
+            let dropped = audit.beginning.dropped;
+            Some(format!(
+                "is at position {position}, but the journal begins after position {dropped}"
             ))
         }
         Ok(Some(checkpoint)) => compare(audit, &checkpoint, manager)?,

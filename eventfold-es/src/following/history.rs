@@ -13,13 +13,15 @@ use crate::storage::error::StorageResult;
 use crate::storage::log::LogReader;
 
 /// The checksums of the journal's lines that hold `positions`, as far as the journal has these
-/// positions.
+/// positions. What was dropped from the journal is not there.
 pub(crate) fn chains(
     storage: &Storage,
     positions: &BTreeSet<u64>,
 ) -> StorageResult<BTreeMap<u64, u64>> {
     let mut reader = storage.reader(0);
-    let held = positions.range(1..=storage.ask_head()?);
+    let (first, head) = (storage.dropped().max(1), storage.ask_head()?);
+    let held = positions.iter();
+    let held = held.filter(|position| (first..=head).contains(*position));
     held.map(|position| Ok((*position, reader.history_at(*position)?)))
         .collect()
 }

@@ -2,6 +2,7 @@
 //! [`SavedProcessManager`].
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use serde::de::IgnoredAny;
@@ -22,7 +23,7 @@ use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::record::Records;
 use crate::storage::record_name::RecordName;
 
-/// What a projection has saved, or the part of a process manager that is the same. From
+/// What a projection or a read model in SQLite has saved, or the part of a process manager that is the same. From
 /// [`StoreReader::projections`](crate::inspect::StoreReader::projections).
 ///
 /// See the example of [`StoreReader`](crate::inspect::StoreReader).
@@ -31,7 +32,7 @@ use crate::storage::record_name::RecordName;
 pub struct SavedFollower {
     /// Its `NAME`.
     pub name: String,
-    /// The version of a projection, 1 for a process manager.
+    /// The version of a projection or a read model, 1 for a process manager.
     pub version: u32,
     /// All events up to here are in its saved state.
     pub position: Position,
@@ -46,6 +47,9 @@ pub struct SavedFollower {
     pub skipped: Vec<SkippedEvent>,
     /// Why its checkpoint cannot be used, if it cannot. Then the position is the beginning.
     pub problem: Option<String>,
+    /// The file of a read model in SQLite. Its version and `bytes` are those of the file. A program that was
+    /// built without the feature `sqlite` does not know the position, and the `problem` says so.
+    pub read_model: Option<PathBuf>,
 }
 
 /// What a process manager has saved. From
@@ -239,6 +243,7 @@ fn follower(
             .collect(),
         skipped: skipped::listed(&skipped.unwrap_or_default()),
         problem: read.problem.clone(),
+        read_model: None,
     })
 }
 

@@ -132,14 +132,18 @@ impl SkippedEvents {
             }
         }
         let chains = history::chains(storage, &read.iter().map(|line| line.position).collect())?;
+        let dropped = storage.dropped();
         let mut positions = BTreeSet::new();
         let mut events = Vec::new();
         for line in read {
             let chain = chains.get(&line.position);
-            if chain.is_none()
-                || line
-                    .chain
-                    .is_some_and(|Chain(stated)| Some(&stated) != chain)
+            // The checkpoint has a checksum of those whose events were dropped from the journal.
+            let is_of_journal = line.position >= dropped;
+            if is_of_journal
+                && (chain.is_none()
+                    || line
+                        .chain
+                        .is_some_and(|Chain(stated)| Some(&stated) != chain))
             {
                 let file = records.place(name);
                 tracing::warn!(%file, position = line.position, "the record of a skipped event is from another history and is ignored");

@@ -1,9 +1,8 @@
 //! A read model in SQLite, as it is fed: [`Sql`].
 //!
-//! Each version has files of its own in the directory of the read model: `v2.sqlite`, and after the
-//! first rebuild `v2.r1.sqlite`. Of one version the newest file that is complete counts. Invariant F13.
+//! Of one version the newest file that is complete counts. Invariant F13.
 
-mod database;
+pub(crate) mod database;
 mod generation;
 
 pub(crate) use generation::{Generation, Served};
@@ -26,9 +25,11 @@ use crate::following::exclusive::Exclusive;
 use crate::following::feeding::{Failed, Fed, Feed, Feeding, Target};
 use crate::following::follower::Refusal;
 use crate::following::projecting::Registered;
+use crate::following::read_model_files::{all_files, file_name};
 use crate::following::skipped::{Poisoned, SkippedEvent};
 use crate::following::status::Progress;
 use crate::storage::Storage;
+use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::text::shown;
 use database::About;
 
@@ -348,38 +349,6 @@ fn files(dir: &Path, version: u32) -> io::Result<Vec<(u64, PathBuf)>> {
     Ok(of_version.map(|(_, number, path)| (number, path)).collect())
 }
 
-/// The files in the directory with their versions and numbers, in order.
-fn all_files(dir: &Path) -> io::Result<Vec<(u32, u64, PathBuf)>> {
-    let failed =
-        |error: io::Error| io::Error::new(error.kind(), format!("list {}: {error}", shown(dir)));
-    let mut files = Vec::new();
-    for entry in fs::read_dir(dir).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let name = path.file_name().and_then(|name| name.to_str());
-        if let Some((version, number)) = name.and_then(number_of) {
-            files.push((version, number, path));
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
-fn file_name(version: u32, number: u64) -> String {
-    match number {
-        0 => format!("v{version}.sqlite"),
-        _ => format!("v{version}.r{number}.sqlite"),
-    }
-}
-
-/// The version and the number of the file called `name`.
-fn number_of(name: &str) -> Option<(u32, u64)> {
-    let name = name.strip_prefix('v')?.strip_suffix(".sqlite")?;
-    match name.split_once(".r") {
-        Some((version, number)) => Some((version.parse().ok()?, number.parse().ok()?)),
-        None => Some((name.parse().ok()?, 0)),
-    }
-}
-
 /// The file with the number `number`, without an event.
 fn make<P: SqlProjection>(dir: &Path, number: u64) -> io::Result<Found> {
     let path = dir.join(file_name(P::VERSION, number));
@@ -440,6 +409,14 @@ fn find<P: SqlProjection>(
             continue;
         }
         let (file, why) = (shown(&path).to_string(), misfit.unwrap_or_default());
+        let dropped = storage.dropped();
+        if dropped > 0 {
+            let context = format!(
+                "the read model `{}` in {file} would have to be built again, because {why}",
+                P::NAME
+            );
+            return Err(StorageError::dropped(0, dropped).in_context(context).into());
+        }
         tracing::warn!(
             projection = P::NAME,
             version,
@@ -459,6 +436,45 @@ fn find<P: SqlProjection>(
         database::remove(&path);
     }
     Ok((current, earlier))
+}
+
+/// The files of all read models below `dir`, with the names of the read models.
+pub(crate) fn files_of_all(dir: &Path) -> StorageResult<Vec<(String, PathBuf)>> {
+    let failed = |error: io::Error| {
+        let kind = StorageErrorKind::Io(error.kind());
+        StorageError::file(kind, dir, error)
+    };
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed)?,
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let of_model = all_files(&entry.path()).map_err(failed)?;
+            files.extend(of_model.into_iter().map(|(.., path)| (name.clone(), path)));
+        }
+    }
+    Ok(files)
+}
+
+/// Up to where the tables in a file are on the disk, `None` if that is not known. The latest transactions
+/// may be in the system's memory only, until they are moved from the log to the tables.
+pub(crate) fn durable_position(path: &Path) -> Option<u64> {
+    let connection = database::open(path).ok()?;
+    let position = database::position(&connection).ok()?;
+    let pragma = "PRAGMA wal_checkpoint(PASSIVE)";
+    let moved = connection.query_row(pragma, [], |row| {
+        Ok((
+            row.get::<_, i64>(0)?,
+            row.get::<_, i64>(1)?,
+            row.get::<_, i64>(2)?,
+        ))
+    });
+    let (is_busy, written, moved) = moved.ok()?;
+    (is_busy == 0 && written == moved).then_some(position)
 }
 
 /// Opens a file and reads what it says about itself; `None` if it is no read model or is damaged.

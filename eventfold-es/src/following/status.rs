@@ -194,6 +194,10 @@ impl Progress {
         }
     }
 
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
     pub(crate) fn set_position(&self, position: u64) {
         self.position.store(position, Ordering::Release);
     }

@@ -15,7 +15,7 @@ pub(crate) async fn told(mut flag: watch::Receiver<bool>) {
     let _ = flag.wait_for(|is_set| *is_set).await;
 }
 
-/// A listener whose connections end once its flag is set.
+/// A listener whose connections end once its flag is set, or nobody is there any more to set it.
 #[derive(Debug)]
 pub(crate) struct CutListener {
     listener: TcpListener,

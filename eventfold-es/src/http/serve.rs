@@ -136,7 +136,7 @@ impl<F: Future<Output = ()> + Send + 'static> Serve<F> {
         let shut_down = self.store.shutdown().await;
         if !all_answered && within(LAST, served.as_mut()).await?.is_none() {
             tracing::warn!("connections with requests that are not answered are closed");
-            cut.send_replace(true);
+            drop(cut);
             within(LAST, served).await?;
         }
         shut_down

@@ -45,6 +45,10 @@ impl Drop for UnderWay {
 
 impl Erasures {
     /// Those until now. What is read after this call has nothing that was erased before it.
+    #[cfg_attr(
+        not(feature = "personal"),
+        expect(clippy::unused_self, reason = "there are none")
+    )]
     pub(crate) fn until_now(&self) -> ReadAfter {
         ReadAfter {
             #[cfg(feature = "personal")]

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::event::StoredEvent;
 use crate::ids::StreamId;
 use crate::storage::Storage;
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
@@ -83,6 +84,18 @@ impl Storage {
             }
             #[cfg(feature = "postgres")]
             Self::Postgres(_) => self.check_can_erase(),
+        }
+    }
+
+    /// Passes the events up to the position `dropped`, which the log does not have any more, to `each`. Blocks.
+    pub(crate) fn each_dropped(
+        &self,
+        dropped: u64,
+        each: impl FnMut(StoredEvent<'_>),
+    ) -> StorageResult<()> {
+        match self {
+            Self::Files(files) => files.each_dropped(dropped, each),
+            _ => Ok(()),
         }
     }
 

@@ -7,8 +7,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::error::{CLOSED, StateError};
-use crate::ids::{InvalidStreamId, StreamId};
+use crate::error::{CLOSED, JournalDropped, StateError};
+use crate::ids::{InvalidStreamId, Position, StreamId};
 use crate::text::shown;
 
 /// The result of an operation of the storage.
@@ -49,6 +49,8 @@ pub(crate) enum StorageErrorKind {
     OtherProgram,
     /// There is no such thing.
     Missing,
+    /// The events were there, and were dropped from the journal.
+    Dropped,
     /// Another store or another program has it in use.
     Busy,
     /// The store is shut down, or does not belong to this process.
@@ -156,6 +158,16 @@ impl StorageError {
         Self::new(kind, cause).with(|parts| parts.action = Some("start a thread"))
     }
 
+    /// The error for events after the position `after` of a journal that has none up to the position
+    /// `dropped`.
+    pub(crate) fn dropped(after: u64, dropped: u64) -> Self {
+        let cause = JournalDropped {
+            asked_after: Position::new(after),
+            begins_after: Position::new(dropped),
+        };
+        Self::new(StorageErrorKind::Dropped, cause)
+    }
+
     /// The error of calls after the store was shut down.
     pub(crate) fn closed() -> Self {
         Self::new(StorageErrorKind::Closed, CLOSED)
@@ -225,7 +237,7 @@ impl StorageErrorKind {
             Self::Busy => io::ErrorKind::ResourceBusy,
             Self::Closed => io::ErrorKind::NotConnected,
             Self::Unsupported => io::ErrorKind::Unsupported,
-            Self::InvalidInput => io::ErrorKind::InvalidInput,
+            Self::InvalidInput | Self::Dropped => io::ErrorKind::InvalidInput,
             Self::Bug => io::ErrorKind::Other,
             Self::Io(kind) => kind,
         }
@@ -285,6 +297,20 @@ impl fmt::Display for ErrorPlace {
     }
 }
 
+impl JournalDropped {
+    /// What `error` says about dropped events, `None` if it is about something else.
+    ///
+    /// See the example of [`JournalDropped`].
+    #[must_use]
+    pub fn of(error: &io::Error) -> Option<&Self> {
+        let inner = error.get_ref()?;
+        if let Some(outer) = inner.downcast_ref::<io::Error>() {
+            return Self::of(outer);
+        }
+        inner.downcast_ref::<StorageError>()?.cause().downcast_ref()
+    }
+}
+
 impl From<InvalidStreamId> for StorageError {
     fn from(error: InvalidStreamId) -> Self {
         Self::new(StorageErrorKind::InvalidInput, error)
@@ -325,6 +351,7 @@ mod tests {
         for (kind, promised) in [
             (Kind::Damaged, io::ErrorKind::InvalidData),
             (Kind::OtherHistory, io::ErrorKind::InvalidData),
+            (Kind::Dropped, io::ErrorKind::InvalidInput),
             (Kind::OtherProgram, io::ErrorKind::InvalidData),
             (Kind::Unreadable, io::ErrorKind::InvalidData),
             (Kind::Missing, io::ErrorKind::NotFound),

@@ -40,6 +40,7 @@ mod names;
 pub(crate) mod observe;
 pub(crate) mod records;
 pub(crate) mod recovery;
+mod retention;
 pub(crate) mod snapshots;
 pub(crate) mod streams;
 pub(crate) mod tags;
@@ -57,6 +58,7 @@ use crate::storage::health::Health;
 use crate::storage::load_now::LoadNow;
 use crate::storage::process::Process;
 use crate::storage::record_name::Follower;
+use crate::storage::retention::{DroppedJournal, Needs};
 use crate::storage::search::Search;
 use crate::storage::trouble::Trouble;
 use crate::storage::unfinished::Unfinished;
@@ -75,6 +77,7 @@ use lock::DirLock;
 use lock::Patience;
 use log::FileLog;
 use records::FileRecords;
+use retention::Retention;
 use streams::cache::OpenFiles;
 use streams::loader::Loader;
 use streams::pack::pack;
@@ -154,9 +157,14 @@ impl FileStorage {
         let meters = Meters::new();
         let marks = opened.streams.marks().clone();
         let unflushed = Arc::new(Unflushed::new(opened.refused));
+        let retention = Retention::new(
+            opened.journal.dir().to_owned(),
+            opened.journal.index(),
+            clock.clone(),
+        );
         let upkeep = Upkeep::start(
             file_systems,
-            opened.journal.dir(),
+            (opened.journal.dir(), retention),
             marks.clone(),
             unflushed.clone(),
             meters.clone(),
@@ -381,6 +389,16 @@ impl FileStorage {
         list_dirs(&self.followers_dir(follower))
     }
 
+    /// The files of read models in SQLite, with the names of the read models.
+    pub(crate) fn read_models(&self) -> StorageResult<Vec<(String, PathBuf)>> {
+        let mut files = Vec::new();
+        for name in self.followers(Follower::Projection)? {
+            let of_model = self.records(Follower::Projection, &name).read_models()?;
+            files.extend(of_model.into_iter().map(|path| (name.clone(), path)));
+        }
+        Ok(files)
+    }
+
     /// Compresses the sealed segments before the redo point now. Returns how many were.
     pub(crate) async fn compress(&self) -> StorageResult<u64> {
         self.check_process()?;
@@ -390,6 +408,26 @@ impl FileStorage {
         compressed
             .await
             .unwrap_or_else(|_| Err(StorageError::closed()))
+    }
+
+    /// Drops the oldest segments whose events are all older than `keep_for`, as far as nobody needs them.
+    pub(crate) async fn drop_old_journal(
+        &self,
+        keep_for: Duration,
+        needs: Needs,
+    ) -> StorageResult<DroppedJournal> {
+        self.check_process()?;
+        let (answer, dropped) = oneshot::channel();
+        self.keeper.submit(Job::Drop(keep_for, needs, answer));
+        // The thread ends without an answer if the store is closed meanwhile.
+        dropped
+            .await
+            .unwrap_or_else(|_| Err(StorageError::closed()))
+    }
+
+    /// Drops the oldest segments from now on, whenever they are that old.
+    pub(crate) fn keep_journal_for(&self, keep_for: Duration, needs: Needs) {
+        self.keeper.submit(Job::Keep(keep_for, needs));
     }
 
     pub(crate) fn keeper(&self) -> &Upkeeper {

@@ -1,6 +1,8 @@
 //! A store as a reader beside it sees it: [`Observed`]. It takes no lock, changes nothing, and shows what
 //! is durable.
 
+use std::path::PathBuf;
+
 use crate::storage::error::StorageResult;
 use crate::storage::files::journal::backward::BackwardReader as FileBackwardReader;
 use crate::storage::files::journal::reader::Reader as FileReader;
@@ -86,6 +88,15 @@ impl Observed {
         }
     }
 
+    /// There are no events up to this position, because they were dropped; 0 if none was.
+    pub(crate) fn dropped(&self) -> u64 {
+        match self {
+            Self::Files(files) => files.journal.index().dropped(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => 0,
+        }
+    }
+
     /// Looks for events that came since.
     pub(crate) fn refresh(&mut self) -> StorageResult<()> {
         match self {
@@ -135,6 +146,20 @@ impl Observed {
             }
             #[cfg(feature = "postgres")]
             Self::Postgres(schema) => Records::Postgres(schema.records(follower, name)),
+        }
+    }
+
+    /// The directory of the projection `name`, in which read models have their files; `None` where the storage
+    /// has none.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(clippy::unnecessary_wraps, reason = "there are only directories")
+    )]
+    pub(crate) fn projection_dir(&self, name: &str) -> Option<PathBuf> {
+        match self {
+            Self::Files(files) => Some(files.layout.projections_dir().join(name)),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => None,
         }
     }
 

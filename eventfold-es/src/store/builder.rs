@@ -20,7 +20,7 @@ use crate::domain::projection::Projection;
 use crate::domain::sql_projection::SqlProjection;
 #[cfg(feature = "sqlite")]
 use crate::following::Sql;
-use crate::following::{Candidate, Manager, Outside, ReadSide, Registered};
+use crate::following::{self, Candidate, Manager, Outside, ReadSide, Registered};
 #[cfg(feature = "personal")]
 use crate::personal::KeyStore;
 use crate::personal::Keys;
@@ -81,6 +81,7 @@ pub struct AggregateStoreBuilder {
     idle_timeout: Duration,
     snapshot_every: u64,
     compress_journal: bool,
+    keep_journal_for: Option<Duration>,
     layers: Layers,
     clock: Clock,
     is_live: bool,
@@ -146,6 +147,7 @@ impl AggregateStoreBuilder {
             snapshot_every: SNAPSHOT_EVERY,
             // The segments of this crate's own tests are so small that each test would compress some.
             compress_journal: !cfg!(test),
+            keep_journal_for: None,
             layers: Layers::default(),
             clock: Clock::System,
             is_live: false,
@@ -450,7 +452,7 @@ impl AggregateStoreBuilder {
     /// [`run_process_managers`](AggregateStore::run_process_managers) is called.
     ///
     /// `live` does not depend on the runtime on which the store is opened: one thread serves the
-    /// whole process.
+    /// whole process. [Process managers](crate::guide::process_managers#running-it) says what can be waited for.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -595,6 +597,52 @@ impl AggregateStoreBuilder {
         self
     }
 
+    /// Drops the oldest files of the journal once all their events are older than `keep_for`. Without it the
+    /// journal has all events for ever.
+    ///
+    /// Aggregates keep all their events, which are in the files of their streams too. **What is lost for good
+    /// is everything that would have to read the dropped events in the order of the store**: a projection or
+    /// process manager that is new, or whose saved state cannot be used after a change; a rebuild; a
+    /// subscription from the beginning; an export; states at early positions. Each of these fails with
+    /// [`JournalDropped`](crate::JournalDropped) then, and none gets fewer events in silence. The guide page
+    /// [data for years](crate::guide::long_lived_data) says when it is worth that.
+    ///
+    /// A file goes only when
+    ///
+    /// * all older ones have gone, and newer ones with events are there;
+    /// * opening the store after a crash does not need it;
+    /// * every projection, process manager and read model in SQLite that has saved something in the store
+    ///   has saved a later position, also if it is not registered, and every registered
+    ///   [follower](crate::Follower) is at one. A follower that keeps its position elsewhere and is not
+    ///   registered now is not known;
+    /// * nobody in this process reads it;
+    /// * none of its events has [tags](crate::Tags), and each belongs to an aggregate. So what decisions over
+    ///   tags need stays.
+    ///
+    /// It looks when the store was opened, when enough was written, and every ten minutes.
+    /// [`AggregateStore::drop_old_journal`] does it at once and says what keeps a file.
+    ///
+    /// Only for a store in a directory: otherwise [`open`](Self::open) fails with
+    /// [`io::ErrorKind::Unsupported`].
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # use std::time::Duration;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let builder = AggregateStore::builder(dir.path());
+    /// let builder = builder.keep_journal_for(Duration::from_secs(2 * 365 * 24 * 3600));
+    /// # builder.open().await?.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias("retention", "disk", "space", "truncate", "delete"))]
+    pub fn keep_journal_for(mut self, keep_for: Duration) -> Self {
+        self.keep_journal_for = Some(keep_for);
+        self
+    }
+
     /// Adds a layer around every command, also around those of process managers and of
     /// [`CommandBus`](crate::CommandBus). It may refuse a command, add to its context, and see its
     /// outcome. The layer that was added first is the outermost one.
@@ -628,7 +676,8 @@ impl AggregateStoreBuilder {
     }
 
     /// Takes the time from `clock` instead of the system: for events, for timers, and for the
-    /// pauses before retries. It is for tests that do not want to wait.
+    /// pauses before retries. It is for tests that do not want to wait, see
+    /// [testing](crate::guide::testing_a_domain#a-whole-store-in-memory-at-any-time).
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -685,7 +734,8 @@ impl AggregateStoreBuilder {
 
     /// How long [`open`](Self::open) waits for another process that has the directory open, before
     /// it fails with [`io::ErrorKind::ResourceBusy`]. By default it does not wait. It is for
-    /// deployments that overlap: the new process starts while the old one ends.
+    /// deployments that overlap: the new process starts while the old one ends
+    /// ([in production](crate::guide::in_production#starting-and-ending)).
     ///
     /// It also limits how long `open` waits for an unused store of this process to release the
     /// directory. By default `open` waits 30 seconds for calls that were accepted and not answered,
@@ -848,7 +898,7 @@ impl AggregateStoreBuilder {
     ///   [`create_if_missing`](Self::create_if_missing) is `false`;
     /// * [`io::ErrorKind::InvalidData`]: the checkpoint of a process manager is ahead of the
     ///   journal, so the journal lacks events. A checkpoint that cannot be read stops only its
-    ///   process manager ([what to do then](crate#when-a-file-is-damaged)).
+    ///   process manager ([what to do then](crate::guide::when_something_fails#a-file-is-damaged)).
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -958,6 +1008,12 @@ impl AggregateStoreBuilder {
         } else {
             None
         };
+        if self.keep_journal_for.is_some()
+            && let Err(error) = storage.check_can_drop()
+        {
+            storage.close();
+            return Err(error.into());
+        }
         let read_side = Arc::new(read_side);
         let aggregates = Aggregates::new(
             storage.clone(),
@@ -971,6 +1027,10 @@ impl AggregateStoreBuilder {
         if let Some(runtime) = runtime {
             // Each of its tasks goes on for as long as it finds the aggregates there.
             read_side.go_live(runtime, &aggregates);
+        }
+        if let Some(keep_for) = self.keep_journal_for {
+            let needs = following::needs(&storage, &read_side);
+            storage.keep_journal_for(keep_for, needs);
         }
         let inner = Hold::of_users(aggregates);
         opened::note(&inner);
@@ -1011,6 +1071,7 @@ impl fmt::Debug for AggregateStoreBuilder {
             .field("idle_timeout", &self.idle_timeout)
             .field("snapshot_every", &self.snapshot_every)
             .field("compress_journal", &self.compress_journal)
+            .field("keep_journal_for", &self.keep_journal_for)
             .field("layers", &self.layers.len())
             .field("is_live", &self.is_live)
             .field("create_if_missing", &self.create_if_missing)

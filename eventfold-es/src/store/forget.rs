@@ -1,16 +1,20 @@
 //! Erasing a person's data: [`AggregateStore::forget`].
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
 use crate::event::{InvalidTag, Tag};
 use crate::following::ReadSide;
+use crate::following::erase::saved_since;
 use crate::ids::StreamId;
 use crate::personal::KeyError;
 use crate::personal::keyring::Keyring;
 use crate::runtime::aggregates::Hold;
 use crate::runtime::background::{blocking, to_its_end};
 use crate::runtime::inside;
+use crate::storage::Storage;
+use crate::storage::error::{StorageError, StorageResult};
 use crate::store::AggregateStore;
 use crate::store::keys::{Erasing, begin, finish};
 
@@ -82,6 +86,9 @@ impl AggregateStore {
     /// Once it has begun it goes on, even if the caller stops waiting. If the process ends, the next
     /// [`open`](crate::AggregateStoreBuilder::open) finishes it. Calling it again is harmless.
     ///
+    /// If files were [dropped](crate::AggregateStoreBuilder::keep_journal_for) from the journal, projections
+    /// cannot be built again. Then nothing is done if one has data of the subject, and the error names it.
+    ///
     /// # Errors
     ///
     /// [`ForgetError`]. Those with [`io::ErrorKind::Deadlock`] if it is called by code that the store runs.
@@ -110,6 +117,32 @@ impl AggregateStore {
     }
 }
 
+/// Fails if a projection has data of `subject` and could not be built again without it.
+fn check_can_build(storage: &Storage, read_side: &ReadSide, subject: &str) -> StorageResult<()> {
+    let dropped = storage.dropped();
+    if dropped == 0 {
+        return Ok(());
+    }
+    let found = Erasing::find(storage, &[subject.to_owned()].into())?;
+    let Some(first) = found.first else {
+        return Ok(());
+    };
+    let mut names: BTreeSet<String> = saved_since(storage, first)?.into_iter().collect();
+    let registered = read_side.projections.iter();
+    let registered = registered.filter(|(_, one)| one.progress.position() >= first);
+    names.extend(registered.map(|(name, _)| (*name).to_owned()));
+    if names.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let context = format!(
+        "nothing was done, because what has data of the subject could not be built again without it: {} \
+         (if you can do without, register it no more, delete its directory in `projections`, and forget again)",
+        names.join(", ")
+    );
+    Err(StorageError::dropped(0, dropped).in_context(context))
+}
+
 async fn forget(
     store: Arc<Hold>,
     read_side: Arc<ReadSide>,
@@ -118,6 +151,12 @@ async fn forget(
 ) -> Result<Forgotten, ForgetError> {
     let _turn = keyring.forgetting.lock().await;
     let storage = store.storage.clone();
+
+    // Nothing is dropped from the journal meanwhile.
+    let reading = storage.reader(0);
+    let (checking, checked) = (storage.clone(), subject.clone());
+    let followers = read_side.clone();
+    blocking(move || Ok(check_can_build(&checking, &followers, &checked)?)).await?;
 
     // Invariant P2.
     let (noting, noted) = (storage.clone(), subject.clone());
@@ -161,6 +200,7 @@ async fn forget(
     let (found, snapshots, projections) = blocking(work).await?;
     let (noting, noted) = (storage, subject.clone());
     blocking(move || Ok(finish(&noting, &noted)?)).await?;
+    drop(reading);
     tracing::info!(
         %subject,
         events = found.events,

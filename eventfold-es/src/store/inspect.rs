@@ -24,6 +24,7 @@ use std::path::Path;
 
 use crate::event::RecordedEvent;
 use crate::following::saved;
+use crate::following::saved_tables;
 use crate::ids::{Position, StreamId};
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::disk;
@@ -176,6 +177,25 @@ impl StoreReader {
     #[must_use]
     pub fn head(&self) -> Position {
         Position::new(self.observed.head())
+    }
+
+    /// The events after this position can be read: [`Position::default()`] unless older ones were
+    /// [dropped](crate::AggregateStoreBuilder::keep_journal_for). Whoever asks for those gets
+    /// [`JournalDropped`](crate::JournalDropped).
+    ///
+    /// ```
+    /// # use eventfold_es::{*, inspect::StoreReader};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # AggregateStore::open(dir.path()).await?.shutdown().await?;
+    /// assert_eq!(StoreReader::open(dir.path())?.begins_after(), Position::default());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn begins_after(&self) -> Position {
+        Position::new(self.observed.dropped())
     }
 
     /// Looks for events that came since, and returns the new [`head`](Self::head). To follow a store,
@@ -416,8 +436,8 @@ impl StoreReader {
         Ok(streams.into_sorted())
     }
 
-    /// What the projections have saved, by name and version. A projection without a checkpoint is not
-    /// among them.
+    /// What the projections and the read models in SQLite have saved, by name and version. A projection without
+    /// a checkpoint is not among them, and a read model only if its files are in the directory of the store.
     ///
     /// # Errors
     ///
@@ -431,6 +451,9 @@ impl StoreReader {
             let records = self.observed.records(Follower::Projection, &name);
             let (names, head) = (records.names()?, self.observed.head());
             projections.extend(saved::projection(&name, &records, &names, head)?);
+            if let Some(dir) = self.observed.projection_dir(&name) {
+                projections.extend(saved_tables::read_model(&name, &dir, head)?);
+            }
         }
         Ok(projections)
     }

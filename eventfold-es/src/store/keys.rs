@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::event::StoredEvent;
 use crate::following::erase::remove_saved_since;
 use crate::ids::StreamId;
 use crate::personal::keyring::Keyring;
@@ -159,25 +160,30 @@ impl Erasing {
     /// Finds them, by reading all durable events. Blocks.
     pub(super) fn find(storage: &Storage, subjects: &BTreeSet<String>) -> StorageResult<Self> {
         let mut found = Self::default();
-        let mut reader = storage.reader(0);
+        let dropped = storage.dropped();
+        let mut reader = storage.reader(dropped);
+        storage.each_dropped(dropped, |event| found.look_at(event, subjects))?;
         reader.read_to(storage.head(), |committed| -> StorageResult<_> {
             for i in 0..committed.len() {
-                committed.event(i, |event| {
-                    if !sealing::has_any_of(event.data(), subjects) {
-                        return;
-                    }
-                    found.events += 1;
-                    found.first.get_or_insert(event.record().position);
-                    let record = event.record();
-                    if record.is_of_aggregate() {
-                        let id = StreamId::new(record.aggregate_type, record.id);
-                        found.streams.extend(id);
-                    }
-                })?;
+                committed.event(i, |event| found.look_at(event, subjects))?;
             }
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(found)
+    }
+
+    fn look_at(&mut self, event: StoredEvent<'_>, subjects: &BTreeSet<String>) {
+        if !sealing::has_any_of(event.data(), subjects) {
+            return;
+        }
+        let record = event.record();
+        self.events += 1;
+        let first = self.first.get_or_insert(record.position);
+        *first = record.position.min(*first);
+        if record.is_of_aggregate() {
+            let id = StreamId::new(record.aggregate_type, record.id);
+            self.streams.extend(id);
+        }
     }
 
     /// Removes what was saved of the aggregates and projections that were folded from these events. Returns

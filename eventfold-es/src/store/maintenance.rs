@@ -204,6 +204,7 @@ impl IntoFuture for Verify {
                 Ok(VerifyReport {
                     streams: audit.journaled.len() as u64,
                     events: audit.head(),
+                    dropped: audit.beginning.dropped,
                     findings: findings(audit),
                 })
             })),
@@ -238,6 +239,7 @@ fn verify_schema(options: &PgOptions, told: Option<Told>) -> StorageResult<Verif
         findings,
         streams: verified.streams,
         events: verified.events,
+        dropped: 0,
     })
 }
 

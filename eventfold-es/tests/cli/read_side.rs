@@ -130,3 +130,25 @@ fn a_trace_shows_what_followed_from_an_event_and_what_waits() {
         );
     }
 }
+
+#[test]
+fn the_file_of_a_read_model_is_shown_with_what_is_known_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    shop::reacted(dir.path());
+    let place = dir.path().join("projections").join("orders");
+    std::fs::create_dir(&place).unwrap();
+    std::fs::write(place.join("v2.sqlite"), "not a database").unwrap();
+    let projections = printed(dir.path(), &["projections"]);
+    let of = &projections[1];
+    assert_eq!((&of["name"], &of["version"]), (&json!("orders"), &json!(2)));
+    assert_eq!((&of["bytes"], &of["lag"]), (&json!(14), &json!(2)));
+    assert!(of["read_model"].as_str().unwrap().ends_with("v2.sqlite"));
+    let problem = if cfg!(feature = "sqlite") {
+        "damaged"
+    } else {
+        "without the feature `sqlite`"
+    };
+    assert!(of["problem"].as_str().unwrap().contains(problem), "{of}");
+    let shown = text(dir.path(), &["projections"]);
+    assert!(shown.contains(problem), "{shown}");
+}

@@ -52,8 +52,22 @@ struct Way {
 struct Connection {
     client: TcpStream,
     server: UnixStream,
+    state: Arc<State>,
+}
+
+/// What both directions of a connection know.
+#[derive(Debug)]
+struct State {
     /// Nothing passes any more, not even the end of one side.
-    is_silent: Arc<AtomicBool>,
+    is_silent: AtomicBool,
+    /// A store listens on it. It tells others on it after a commit, at any time, so its bytes are not counted.
+    is_listener: AtomicBool,
+}
+
+impl State {
+    fn is_silent(&self) -> bool {
+        self.is_silent.load(Ordering::Acquire)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -81,7 +95,7 @@ impl Way {
         (self.heard_left, self.said_left) = (None, None);
         self.is_silent = true;
         for connection in &self.connections {
-            connection.is_silent.store(true, Ordering::Release);
+            connection.state.is_silent.store(true, Ordering::Release);
         }
     }
 }
@@ -222,18 +236,21 @@ fn connect(network: &Arc<Network>, client: TcpStream) -> io::Result<()> {
     client.set_nodelay(true)?;
     let mut way = network.way();
     let server = UnixStream::connect(&way.server)?;
-    let is_silent = Arc::new(AtomicBool::new(way.is_silent));
+    let state = Arc::new(State {
+        is_silent: AtomicBool::new(way.is_silent),
+        is_listener: AtomicBool::new(false),
+    });
     way.connections.push(Connection {
         client: client.try_clone()?,
         server: server.try_clone()?,
-        is_silent: is_silent.clone(),
+        state: state.clone(),
     });
     drop(way);
     let (from, to) = (client.try_clone()?, server.try_clone()?);
-    let (there, silent) = (network.clone(), is_silent.clone());
-    std::thread::spawn(move || pass(&there, Direction::Requests, &silent, from, to));
+    let (there, here) = (network.clone(), state.clone());
+    std::thread::spawn(move || pass(&there, Direction::Requests, &here, from, to));
     let back = network.clone();
-    std::thread::spawn(move || pass(&back, Direction::Answers, &is_silent, server, client));
+    std::thread::spawn(move || pass(&back, Direction::Answers, &state, server, client));
     Ok(())
 }
 
@@ -258,24 +275,27 @@ impl Stream for UnixStream {
 fn pass(
     network: &Network,
     direction: Direction,
-    is_silent: &Arc<AtomicBool>,
+    state: &Arc<State>,
     mut from: impl Stream,
     mut to: impl Stream,
 ) {
     let mut bytes = [0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut bytes) {
-        let is_silent = || is_silent.load(Ordering::Acquire);
-        if !is_silent() && !pass_on(network, direction, is_silent, &bytes[..length], &mut to) {
+        let bytes = &bytes[..length];
+        if direction == Direction::Requests && bytes.windows(7).any(|part| part == b"LISTEN ") {
+            state.is_listener.store(true, Ordering::Release);
+        }
+        if !state.is_silent() && !pass_on(network, direction, state, bytes, &mut to) {
             break;
         }
     }
     // The other side does not hear of the end of a silent one either. It has an end of its own in `connections`.
-    if !is_silent.load(Ordering::Acquire) {
+    if !state.is_silent() {
         from.close();
         to.close();
         let mut way = network.way();
         way.connections
-            .retain(|connection| !Arc::ptr_eq(&connection.is_silent, is_silent));
+            .retain(|connection| !Arc::ptr_eq(&connection.state, state));
     }
 }
 
@@ -283,7 +303,7 @@ fn pass(
 fn pass_on(
     network: &Network,
     direction: Direction,
-    is_silent: impl Fn() -> bool,
+    state: &State,
     bytes: &[u8],
     to: &mut impl Stream,
 ) -> bool {
@@ -301,8 +321,12 @@ fn pass_on(
         }
         way = network.changed.wait(way).unwrap();
     }
-    if is_silent() || (is_answer && way.swallows_answers) {
+    if state.is_silent() || (is_answer && way.swallows_answers) {
         return true;
+    }
+    if state.is_listener.load(Ordering::Acquire) {
+        drop(way);
+        return to.write_all(bytes).is_ok();
     }
     let until_silence = if is_answer {
         &mut way.heard_left

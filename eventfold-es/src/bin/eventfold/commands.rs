@@ -7,7 +7,7 @@ mod followers;
 mod letters;
 mod maintenance;
 mod moving;
-mod reading;
+pub(crate) mod reading;
 mod search;
 mod stats;
 mod streams;

@@ -7,6 +7,7 @@ use eventfold_es::inspect::{Entry, StoreReader};
 use eventfold_es::{Position, Tag};
 
 use crate::args::Filter;
+use crate::commands::reading::to_the_beginning;
 use crate::failure::{Failure, Result};
 use crate::names::Names;
 use crate::time;
@@ -37,8 +38,10 @@ impl<'a> Wanted<'a> {
 
     /// Where reading begins.
     pub(crate) fn after(&self, reader: &StoreReader) -> Result<Position> {
-        let from = self.filter.from.unwrap_or(0).to_string();
-        let from: Position = from.parse().unwrap_or_default();
+        let from = match self.filter.from {
+            Some(from) => from.to_string().parse().unwrap_or_default(),
+            None => reader.begins_after(),
+        };
         let Some(since) = self.since else {
             return Ok(from);
         };
@@ -48,13 +51,13 @@ impl<'a> Wanted<'a> {
         }
         // The times of commits never decrease.
         let mut before = Position::default();
-        reader.read_backwards(None, |entry| {
+        to_the_beginning(reader.read_backwards(None, |entry| {
             if entry.committed().is_some_and(|committed| committed < since) {
                 before = entry.event().record().position();
                 return ControlFlow::Break(());
             }
             ControlFlow::Continue(())
-        })?;
+        }))?;
         Ok(from.max(before))
     }
 

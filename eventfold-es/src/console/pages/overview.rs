@@ -94,7 +94,7 @@ pub(crate) async fn page(shared: &Arc<Shared>, asked: &Asked) -> Result<Page> {
 fn what_needs_somebody(read_side: &ReadSideView, base: &Base) -> Vec<Markup> {
     let mut todo = Vec::new();
     let of_managers = read_side.managers.iter().map(|of| &of.follower);
-    for of in read_side.projections.iter().chain(of_managers) {
+    for of in read_side.followers().map(|(of, _)| of).chain(of_managers) {
         let to = base.to(&Link::to("follower").with("name", &of.name));
         let linked = html! { a href=(to) { (name(&of.name)) } };
         if of.is_stopped() {
@@ -151,10 +151,9 @@ fn chart(summary: &Summary, minute: u64) -> Markup {
 }
 
 fn glance(read_side: &ReadSideView, base: &Base) -> Markup {
-    if read_side.projections.is_empty() && read_side.managers.is_empty() {
+    if read_side.followers().next().is_none() && read_side.managers.is_empty() {
         return empty("No projection and no process manager is known here.");
     }
-    let projections = read_side.projections.iter().map(|of| (of, "projection"));
     let managers = read_side
         .managers
         .iter()
@@ -166,7 +165,7 @@ fn glance(read_side: &ReadSideView, base: &Base) -> Markup {
                 th scope="col" { "Name" } th scope="col" { "Kind" }
                 th.number scope="col" { "Lag" } th scope="col" { "State" }
             } }
-            tbody { @for (of, kind) in projections.chain(managers) { tr {
+            tbody { @for (of, kind) in read_side.followers().chain(managers) { tr {
                 td data-label="Name" {
                     a href=(base.to(&Link::to("follower").with("name", &of.name))) { (name(&of.name)) }
                 }

@@ -1,4 +1,4 @@
-//! Projections and process managers: all of them, and one.
+//! Projections, followers and process managers: all of them, and one.
 
 use std::sync::Arc;
 
@@ -32,13 +32,14 @@ pub(crate) async fn page(shared: &Arc<Shared>, asked: &Asked) -> Result<Page> {
                 @else { "As they were last saved in the directory." }
             }
             (projections(&view, &base))
+            (followers(&view, &base))
             (managers(&view, &base))
         })
     });
     Ok(Page::new("read-side", "Read side", body.await?))
 }
 
-/// One projection or process manager.
+/// One projection, follower or process manager.
 pub(crate) async fn one(shared: &Arc<Shared>, asked: &Asked) -> Result<Page> {
     let wanted = asked.required("name")?.to_owned();
     let asked = asked.clone();
@@ -47,21 +48,18 @@ pub(crate) async fn one(shared: &Arc<Shared>, asked: &Asked) -> Result<Page> {
         shared.source.refresh()?;
         let view = read_side::view(&shared.source)?;
         let now = shared.source.now();
-        let projections: Vec<&FollowerView> = view
-            .projections
-            .iter()
-            .filter(|of| of.name == wanted)
-            .collect();
+        let followers = view.followers().filter(|(of, _)| of.name == wanted);
+        let followers: Vec<(&FollowerView, &str)> = followers.collect();
         let manager = view.manager(&wanted);
-        if projections.is_empty() && manager.is_none() {
+        if followers.is_empty() && manager.is_none() {
             return Err(Failure::NotThere(format!(
-                "No projection and no process manager has the name `{}`.",
+                "No projection, follower or process manager has the name `{}`.",
                 Shown(&wanted)
             )));
         }
         let base = &asked.base;
         Ok(html! {
-            @for of in projections { (follower(of, "projection", base, now)) }
+            @for (of, kind) in followers { (follower(of, kind, base, now)) }
             @if let Some(of) = manager {
                 (follower(&of.follower, "process manager", base, now))
                 (work(of, base, now))
@@ -101,28 +99,44 @@ fn projections(view: &ReadSideView, base: &Base) -> Markup {
             @if view.projections.is_empty() {
                 (empty("No projection is known here."))
             } @else {
-                div.scroll { table {
-                    caption.hidden { "Projections" }
-                    thead { tr {
-                        th scope="col" { "Name" }
-                        th.number scope="col" { "Position" } th.number scope="col" { "Lag" }
-                        th.number scope="col" { "Skipped" } th scope="col" { "State" }
-                        th.wide scope="col" { "Last error" }
-                    } }
-                    tbody { @for of in &view.projections { tr {
-                        td data-label="Name" { (follower_link(of, base))
-                            @if let Some(version) = of.version.filter(|version| *version > 1) {
-                                span.quiet { " version " (version) }
-                            } }
-                        td.number data-label="Position" { (number(of.position)) }
-                        td.number data-label="Lag" { (lag_of(of)) }
-                        td.number data-label="Skipped" { (number(of.skipped_count)) }
-                        td data-label="State" { (state_of(of)) }
-                        td.wide data-label="Last error" { (error_of(of)) }
-                    } } }
-                } }
+                (table_of("Projections", &view.projections, base))
             }
         }
+    }
+}
+
+/// What is fed outside of the store, if there is something.
+fn followers(view: &ReadSideView, base: &Base) -> Markup {
+    html! { @if !view.followers.is_empty() {
+        section aria-labelledby="followers" {
+            h2 #followers { "Followers" }
+            (table_of("Followers", &view.followers, base))
+        }
+    } }
+}
+
+fn table_of(caption: &str, all: &[FollowerView], base: &Base) -> Markup {
+    html! {
+        div.scroll { table {
+            caption.hidden { (caption) }
+            thead { tr {
+                th scope="col" { "Name" }
+                th.number scope="col" { "Position" } th.number scope="col" { "Lag" }
+                th.number scope="col" { "Skipped" } th scope="col" { "State" }
+                th.wide scope="col" { "Last error" }
+            } }
+            tbody { @for of in all { tr {
+                td data-label="Name" { (follower_link(of, base))
+                    @if let Some(version) = of.version.filter(|version| *version > 1) {
+                        span.quiet { " version " (version) }
+                    } }
+                td.number data-label="Position" { (number(of.position)) }
+                td.number data-label="Lag" { (lag_of(of)) }
+                td.number data-label="Skipped" { (number(of.skipped_count)) }
+                td data-label="State" { (state_of(of)) }
+                td.wide data-label="Last error" { (error_of(of)) }
+            } } }
+        } }
     }
 }
 

@@ -13,7 +13,8 @@ use crate::domain::process_manager::FailureKind;
 /// command happens until somebody replays it. What a workflow must react to should be an event of
 /// the aggregate, "the article is sold out" for example, and no refusal. A process manager answers
 /// the failures that it expects by [`or_send`](crate::OrSend::or_send) or
-/// [`on_dead_letter`](crate::ProcessManager::on_dead_letter). Then no dead letter is left.
+/// [`on_dead_letter`](crate::ProcessManager::on_dead_letter). Then no dead letter is left. The guide says
+/// [what to do](crate::guide::process_managers#dead-letters) with one.
 ///
 /// ```
 /// # use eventfold_es::{*, __private::example::*};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open, OpenDir};
-use crate::storage::files::layout::EVENTS_FILE;
+use crate::storage::files::layout::{ARCHIVE_FILE, EVENTS_FILE};
 
 /// With more files than this, one sync of the file system is cheaper than a sync of each file.
 const FEW: usize = if cfg!(test) { 4 } else { 64 };
@@ -96,10 +96,12 @@ impl FileSystems {
     fn sync_each(&self, dirs: &[&Path]) -> StorageResult<()> {
         let mut parents: Vec<&Path> = Vec::new();
         for dir in dirs.iter().copied() {
-            let file = dir.join(EVENTS_FILE);
-            File::open(&file, Open::Existing)
-                .and_then(|file| file.sync_all())
-                .map_err(|e| StorageError::io("sync", &file, e))?;
+            sync(&dir.join(EVENTS_FILE))?;
+            // `eventfold` may have rotated the log, and syncs nothing.
+            let rotated = dir.join(ARCHIVE_FILE);
+            if disk::is_file(&rotated) {
+                sync(&rotated)?;
+            }
             disk::sync_dir(dir)?;
             // A new stream may have added an entry to each of these directories.
             parents.extend(
@@ -114,12 +116,41 @@ impl FileSystems {
     }
 }
 
+fn sync(file: &Path) -> StorageResult<()> {
+    File::open(file, Open::Existing)
+        .and_then(|file| file.sync_all())
+        .map_err(|e| StorageError::io("sync", file, e))
+}
+
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::collections::BTreeSet;
     use std::os::unix::fs::{MetadataExt as _, symlink};
 
+    use crate::storage::files::disk::faults::{Call, Fault, Watch};
+
     use super::*;
+
+    #[test]
+    fn the_lines_that_were_rotated_out_of_a_stream_are_made_durable_with_it() {
+        const EIO: i32 = 5;
+        let base = tempfile::tempdir().unwrap();
+        let dir = base.path().join("streams/t/a");
+        std::fs::create_dir_all(&dir).unwrap();
+        for file in [EVENTS_FILE, ARCHIVE_FILE] {
+            std::fs::write(dir.join(file), b"").unwrap();
+        }
+        let mut found = FileSystems::of(base.path(), &base.path().join("streams")).unwrap();
+        let watch = Watch::resume(base.path());
+        watch.set_fault(Fault {
+            lasting: false,
+            number: 2,
+            ..Fault::lasting(Call::Sync, EIO)
+        });
+        let failed = found.sync_streams(&[&dir]).unwrap_err().to_string();
+        assert!(failed.contains(ARCHIVE_FILE), "{failed}");
+        watch.stop();
+    }
 
     #[test]
     fn each_file_system_that_streams_are_linked_to_is_opened_once() {

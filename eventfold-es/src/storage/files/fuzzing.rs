@@ -12,6 +12,8 @@ use crate::storage::files::format::commit_line::{
 };
 use crate::storage::files::journal::batch::JournalBatch;
 use crate::storage::files::journal::end::End;
+use crate::storage::files::journal::seek_table::{Entries, Note, SeekTable};
+use crate::storage::files::journal::segment::{SegmentFile, Used};
 use crate::storage::files::recovery::scan;
 
 const SEED: u64 = 42;
@@ -79,6 +81,7 @@ fn write_part_again(commit: &CommitLine<'_>, part: &Part<'_, '_>) {
             ms: commit.ms,
         },
         durable: commit.durable,
+        first: 0,
     };
     let lines: Vec<&[u8]> = part.events.iter().map(|e| e.get().as_bytes()).collect();
     write_adopted(&mut batch, &place, &lines);
@@ -181,4 +184,58 @@ pub(crate) fn new_event(data: &[u8]) {
     if serde_json::from_str::<serde_json::Value>(data.get()).is_ok() {
         serde_json::from_slice::<eventfold::Event>(&sealed).expect("eventfold reads it");
     }
+}
+
+/// Reads a file as a compressed segment: whatever is in it, some of it is read, or an error says what is wrong.
+pub(crate) fn compressed(bytes: &[u8]) {
+    if let Ok(table) = SeekTable::read(bytes, bytes.len() as u64, 1) {
+        let mut end = (0, 0);
+        for block in &table.blocks {
+            assert_eq!((block.start, block.offset), end);
+            end = (
+                block.start + u64::from(block.compressed),
+                block.offset + u64::from(block.length),
+            );
+        }
+        assert!(end.0 <= bytes.len() as u64 && end.1 == table.note.length);
+    }
+    read_compressed(bytes);
+}
+
+/// Compresses `bytes` as a segment, with blocks of `block` bytes. What is read must be the same, also if the byte at `place` is
+/// another one.
+pub(crate) fn compressed_again(bytes: &[u8], block: usize, (place, other): (usize, u8)) {
+    let mut zstd = zstd::bulk::Compressor::new(1).expect("there is memory");
+    zstd.include_checksum(true).expect("it can");
+    let (mut file, mut entries) = (Vec::new(), Entries::default());
+    for part in bytes.chunks(block.max(1)) {
+        let frame = zstd.compress(part).expect("there is memory");
+        entries.add(&frame, part.len());
+        file.extend_from_slice(&frame);
+    }
+    file.extend(entries.finish(Note {
+        first: 1,
+        length: bytes.len() as u64,
+        previous: 0,
+        chain: SEED,
+    }));
+    let whole = read_compressed(&file).expect("it was written so");
+    assert!(whole.damage.is_none() && whole.bytes == bytes);
+    let place = place % file.len();
+    file[place] = other;
+    if let Some(read) = read_compressed(&file) {
+        assert!(bytes.starts_with(&read.bytes));
+        assert!(read.damage.is_some() || read.bytes == bytes);
+    }
+}
+
+/// Reads a compressed segment to its end; `None` if it cannot be opened.
+fn read_compressed(bytes: &[u8]) -> Option<Used> {
+    let name = format!("eventfold-fuzzed-{}", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    std::fs::write(&path, bytes).expect("there is space");
+    let file = std::fs::File::open(&path).expect("it was written");
+    std::fs::remove_file(&path).expect("it was written");
+    let mut segment = SegmentFile::compressed(file, path, 1).ok()?;
+    segment.read_used(0).ok()
 }

@@ -17,13 +17,16 @@ use crate::storage::files::format::commit_line::write_header;
 use crate::storage::files::recovery::redo_point::RedoPoint;
 use crate::sync::lock;
 
+mod ahead;
 pub(crate) mod backward;
 pub(crate) mod batch;
+pub(crate) mod beginning;
 pub(crate) mod compressed;
 pub(crate) mod end;
 pub(crate) mod paths;
 pub(crate) mod point;
 pub(crate) mod reader;
+pub(crate) mod readers;
 pub(crate) mod seek_table;
 pub(crate) mod segment;
 #[cfg(test)]
@@ -31,8 +34,10 @@ mod tests;
 
 use crate::storage::files::format::commit_line::{Header, Identity};
 use batch::JournalBatch;
+use beginning::Beginning;
 use end::End;
 use paths::{segment_file, segment_path};
+use readers::{Readers, Reading};
 use segment::SegmentFile;
 
 /// The size of the first segment. Each further segment is twice as large, up to
@@ -55,6 +60,8 @@ pub(crate) fn empty(bytes: &mut Vec<u8>) {
 pub(crate) struct Index {
     dir: PathBuf,
     segments: Mutex<Vec<u64>>,
+    /// Those who read it. Locked before `segments`.
+    readers: Mutex<Readers>,
     /// The checksum of the last line before each segment that was checked when the store was opened.
     chains: OnceLock<Vec<(u64, u64)>>,
     /// Where the durable lines end; `None` if nobody writes the journal.
@@ -66,6 +73,7 @@ impl Index {
         Self {
             dir,
             segments: Mutex::new(segments),
+            readers: Mutex::default(),
             chains: OnceLock::new(),
             end: Mutex::new(None),
         }
@@ -78,6 +86,56 @@ impl Index {
     /// The first positions of all segments, in order.
     pub(crate) fn firsts(&self) -> Vec<u64> {
         self.segments().clone()
+    }
+
+    /// The journal has no event up to this position, because they were dropped; 0 if none was.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.segments().first().map_or(0, |first| first - 1)
+    }
+
+    /// Fails if the events after the position `after` were dropped.
+    pub(crate) fn check_has_after(&self, after: u64) -> StorageResult<()> {
+        let dropped = self.dropped();
+        if after < dropped {
+            return Err(StorageError::dropped(after, dropped));
+        }
+        Ok(())
+    }
+
+    /// Notes that somebody needs the events after the position `after`, for as long as what it returns is
+    /// kept.
+    pub(crate) fn reading(&self, after: u64) -> Reading {
+        lock(&self.readers).add(after)
+    }
+
+    /// The lowest position that somebody reads from, if that is before `position`.
+    pub(crate) fn reader_before(&self, position: u64) -> Option<u64> {
+        let lowest = lock(&self.readers).lowest();
+        lowest.filter(|lowest| *lowest < position)
+    }
+
+    /// Takes the segments before the one that begins at `first` off the list, unless somebody reads them.
+    /// From then on nobody begins to.
+    ///
+    /// # Errors
+    ///
+    /// The position that somebody reads from.
+    pub(crate) fn drop_before(&self, first: u64) -> Result<Vec<u64>, u64> {
+        let mut readers = lock(&self.readers);
+        if let Some(reader) = readers.lowest().filter(|lowest| lowest + 1 < first) {
+            return Err(reader);
+        }
+        let mut segments = self.segments();
+        let before = segments.partition_point(|other| *other < first);
+        let kept = segments.split_off(before);
+        Ok(std::mem::replace(&mut *segments, kept))
+    }
+
+    /// Puts the segments back that [`drop_before`](Self::drop_before) took off the list.
+    pub(crate) fn put_back(&self, mut dropped: Vec<u64>) {
+        let mut segments = self.segments();
+        dropped.append(&mut segments);
+        *segments = dropped;
     }
 
     /// The segment that holds `position`, or the last one before it.
@@ -124,6 +182,14 @@ impl Index {
 
     /// Opens the segment that begins at `first` for reading.
     pub(crate) fn open(&self, first: u64) -> StorageResult<SegmentFile> {
+        if let Some(segment) = SegmentFile::open_if_there(&self.dir, first)? {
+            return Ok(segment);
+        }
+        // Another process may have dropped it meanwhile.
+        let beginning = Beginning::read(&self.dir)?;
+        if first <= beginning.dropped {
+            return Err(StorageError::dropped(first - 1, beginning.dropped));
+        }
         SegmentFile::open(&self.dir, first)
     }
 }

@@ -13,6 +13,7 @@ use crate::ids::{StreamId, decode, encode};
 use crate::storage::error::{ErrorPlace, StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::disk::{Entry, Kind};
+use crate::storage::files::journal::beginning::{BEGINNING_FILE, of_ends_file};
 use crate::text::{is_hidden, shown};
 
 /// The directories of a store.
@@ -114,8 +115,13 @@ pub(crate) const TAKEN_OVER_FILE: &str = "taken_over";
 pub(crate) fn is_meta_file(name: &str) -> bool {
     matches!(
         name,
-        REGISTRY_FILE | RAW_NAMES_FILE | TAKEN_OVER_FILE | KEYS_FILE | FORGETTING_FILE
-    )
+        REGISTRY_FILE
+            | RAW_NAMES_FILE
+            | TAKEN_OVER_FILE
+            | KEYS_FILE
+            | FORGETTING_FILE
+            | BEGINNING_FILE
+    ) || of_ends_file(name).is_some()
 }
 
 /// The subdirectories of a store's directory.

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::doubt;
 use crate::storage::files::journal::Index;
+use crate::storage::files::journal::beginning::Beginning;
 use crate::storage::files::journal::end::End;
 use crate::storage::files::journal::paths::{is_there, list_segments, segment_path};
 use crate::storage::files::journal::segment::{SegmentFile, Used};
@@ -77,9 +78,22 @@ impl ObservedJournal {
     ///
     /// If the journal is damaged, incomplete, or of another version.
     pub(crate) fn open(dir: &Path) -> StorageResult<Self> {
+        let mut beginning = Beginning::read(dir)?;
+        loop {
+            let opened = Self::try_open(dir);
+            let now = Beginning::read(dir)?;
+            if opened.is_ok() || now == beginning {
+                return opened;
+            }
+            // A segment was dropped while it was looked at.
+            beginning = now;
+        }
+    }
+
+    fn try_open(dir: &Path) -> StorageResult<Self> {
         // Read before the segments are listed: it names none that is made later.
         let redo_point = RedoPoint::read(dir)?;
-        let segments = list_segments(dir)?;
+        let (beginning, segments) = Beginning::with_segments(dir)?;
         if let Some(redo_point) = redo_point {
             if !segments.contains(&redo_point.end.segment) {
                 let path = segment_path(dir, redo_point.end.segment);
@@ -87,7 +101,8 @@ impl ObservedJournal {
             }
             check_chain(dir, redo_point.end)?;
         }
-        let end = redo_point.map_or(End::of_empty(1, 0), |redo_point| redo_point.end);
+        let start = beginning.end();
+        let end = redo_point.map_or(start, |redo_point| redo_point.end);
         let known = segments.into_iter().filter(|first| *first <= end.segment);
         let mut observed = Self {
             dir: dir.to_owned(),
@@ -195,6 +210,10 @@ impl ObservedJournal {
         let is_new = self.end == End::of_empty(1, 0);
         if is_new && list_segments(&self.dir)?.is_empty() {
             return Ok(Look::Done);
+        }
+        let dropped = Beginning::read(&self.dir)?.dropped;
+        if self.end.segment <= dropped {
+            return Err(StorageError::dropped(self.end.position, dropped));
         }
         let path = segment_path(&self.dir, self.end.segment);
         Err(StorageError::damaged(&path, 0, "the file is missing"))

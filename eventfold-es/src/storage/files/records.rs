@@ -44,6 +44,17 @@ impl FileRecords {
         Ok(names)
     }
 
+    /// The files with the tables of a read model in SQLite.
+    pub(crate) fn read_models(&self) -> StorageResult<Vec<PathBuf>> {
+        let entries = disk::list(&self.dir)?.into_iter();
+        let paths = entries.map(|entry| self.dir.join(entry.name));
+        let is_table = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.is_some_and(|name| is_of_read_model(name) && name.ends_with(".sqlite"))
+        };
+        Ok(paths.filter(is_table).collect())
+    }
+
     pub(crate) fn read(&self, name: RecordName) -> StorageResult<Option<Vec<u8>>> {
         disk::read_if_there(&self.path(name))
     }

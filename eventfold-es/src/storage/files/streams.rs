@@ -3,6 +3,7 @@
 pub(crate) mod cache;
 pub(crate) mod content;
 pub(crate) mod end;
+pub(crate) mod ends;
 pub(crate) mod file;
 pub(crate) mod handle;
 pub(crate) mod high_water;

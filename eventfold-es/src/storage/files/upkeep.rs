@@ -1,5 +1,5 @@
 //! The upkeep thread: work that no command should wait for. It prepares journal segments, moves the
-//! redo point, writes snapshots and compresses sealed segments.
+//! redo point, writes snapshots, and compresses and drops sealed segments.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -20,12 +20,14 @@ use crate::storage::files::file_systems::FileSystems;
 use crate::storage::files::journal::Spare;
 use crate::storage::files::journal::end::End;
 use crate::storage::files::recovery::redo_point::RedoPoint;
+use crate::storage::files::retention::Retention;
 use crate::storage::files::snapshots::queue::SnapshotQueue;
 use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::high_water::{HighWaterMarks, Taken};
 use crate::storage::files::streams::stream::Stream;
 use crate::storage::files::streams::writer::Unflushed;
 use crate::storage::files::tags::index::TagIndex;
+use crate::storage::retention::{DroppedJournal, Needs};
 use crate::storage::snapshot::Draft;
 use crate::sync::lock;
 
@@ -35,6 +37,10 @@ const SNAPSHOT_PAUSE: u32 = 4;
 
 /// The pause after a step of compressing, as a multiple of the time that the step took.
 const COMPRESSING_PAUSE: u32 = if cfg!(test) { 0 } else { 4 };
+
+/// How often it looks for segments that are old enough to be dropped, besides each time that the redo
+/// point has moved.
+const DROPPING_PAUSE: Duration = Duration::from_secs(600);
 
 /// A job for the upkeep thread.
 pub(crate) enum Job {
@@ -46,6 +52,14 @@ pub(crate) enum Job {
     Tags(Arc<TagIndex>),
     /// The sealed segments are to be compressed without a pause. The answer is how many were.
     Compress(oneshot::Sender<StorageResult<u64>>),
+    /// The sealed segments that are so old are to be dropped now.
+    Drop(
+        Duration,
+        Needs,
+        oneshot::Sender<StorageResult<DroppedJournal>>,
+    ),
+    /// The sealed segments are to be dropped whenever they are so old.
+    Keep(Duration, Needs),
     /// Something that must not happen beside the others.
     #[cfg(any(test, feature = "personal"))]
     Run(Box<dyn FnOnce() + Send>),
@@ -86,7 +100,7 @@ impl Upkeep {
     /// are compressed if `compresses`.
     pub(crate) fn start(
         file_systems: FileSystems,
-        journal: &Path,
+        (journal, retention): (&Path, Retention),
         marks: Arc<HighWaterMarks>,
         unflushed: Arc<Unflushed>,
         meters: Arc<Meters>,
@@ -109,6 +123,9 @@ impl Upkeep {
             compressor: Compressor::new(journal.to_owned()),
             next_step: Instant::now(),
             awaited: Vec::new(),
+            retention,
+            keep: None,
+            next_drop: Instant::now(),
         };
         let thread = std::thread::Builder::new()
             .name("eventfold-upkeep".to_owned())
@@ -199,6 +216,11 @@ struct Thread {
     next_step: Instant,
     /// Whoever waits for all sealed segments to be compressed, and how many were when they asked.
     awaited: Vec<(oneshot::Sender<StorageResult<u64>>, u64)>,
+    retention: Retention,
+    /// How old a segment must be to be dropped without being asked, if any is.
+    keep: Option<(Duration, Needs)>,
+    /// When to look for such a segment.
+    next_drop: Instant,
 }
 
 impl Thread {
@@ -226,10 +248,11 @@ impl Thread {
             }
             self.write_snapshot();
             self.compress();
+            self.drop_old();
         }
     }
 
-    /// When a snapshot or a step of compressing is due, if one is waiting.
+    /// When a snapshot, a step of compressing or a look for old segments is due, if one is waiting.
     fn next_deadline(&self) -> Option<Instant> {
         let snapshot = (!self.state.snapshots.is_empty()).then_some(self.next_snapshot);
         let step = if self.compressor.is_idle() {
@@ -237,7 +260,8 @@ impl Thread {
         } else {
             Some(self.next_step)
         };
-        snapshot.into_iter().chain(step).min()
+        let dropping = self.keep.as_ref().map(|_| self.next_drop);
+        snapshot.into_iter().chain(step).chain(dropping).min()
     }
 
     /// Looks for segments to be compressed.
@@ -272,6 +296,35 @@ impl Thread {
                 let _ = answer.send(failed.clone().map_or(Ok(done), Err));
             }
         }
+    }
+
+    /// Drops the segments that are old enough, if it is time to look for some.
+    fn drop_old(&mut self) {
+        if self.next_drop > Instant::now() {
+            return;
+        }
+        if let Some((keep_for, needs)) = self.keep.take() {
+            if let Err(error) = self.drop_older_than(keep_for, &needs) {
+                tracing::warn!(%error, "no file of the journal is dropped now; it is tried again later");
+            }
+            self.keep = Some((keep_for, needs));
+            self.next_drop = Instant::now() + DROPPING_PAUSE;
+        }
+    }
+
+    fn drop_older_than(
+        &mut self,
+        keep_for: Duration,
+        needs: &Needs,
+    ) -> StorageResult<DroppedJournal> {
+        let was_idle = self.compressor.is_idle();
+        let dropped = self.retention.drop_old(keep_for, needs);
+        // One of those that were to be compressed may be gone.
+        if !was_idle && dropped.as_ref().is_ok_and(|dropped| dropped.files > 0) {
+            self.compressor.abandon();
+            self.compressor.look()?;
+        }
+        dropped
     }
 
     /// Writes a snapshot if one is waiting and due.
@@ -310,6 +363,14 @@ impl Thread {
                 }
                 Err(error) => drop(answer.send(Err(error))),
             },
+            Job::Drop(keep_for, needs, answer) => {
+                // Nobody may be waiting any more.
+                let _ = answer.send(self.drop_older_than(keep_for, &needs));
+            }
+            Job::Keep(keep_for, needs) => {
+                self.keep = Some((keep_for, needs));
+                self.next_drop = Instant::now();
+            }
             // The loop writes a due snapshot after each job.
             Job::Snapshots => {}
             Job::Finish(_) => unreachable!("the caller ends the thread there"),
@@ -365,6 +426,7 @@ impl Thread {
                 );
                 if !job.clean {
                     self.look_for_segments();
+                    self.next_drop = Instant::now();
                 }
             }
             Err(error) => {

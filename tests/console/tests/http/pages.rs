@@ -177,6 +177,49 @@ async fn the_read_side_shows_positions_lag_and_errors() {
     );
 }
 
+/// A search index that is not there.
+struct Index;
+
+impl eventfold_es::Follower for Index {
+    const NAME: &'static str = "index";
+    type Error = std::io::Error;
+
+    fn reads(&self) -> eventfold_es::Reads {
+        eventfold_es::Reads::nothing().aggregate::<Account>()
+    }
+
+    async fn position(&mut self) -> std::io::Result<eventfold_es::Position> {
+        Err(std::io::Error::other("the index is away"))
+    }
+
+    async fn apply(&mut self, _: &eventfold_es::Batch) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_read_side_shows_what_is_fed_outside_of_the_store() {
+    let builder = AggregateStore::in_memory().follower(Index);
+    let store = builder.open().await.unwrap();
+    deposits(&store, "a", &[1]).await;
+    let fed = store.wait_for_follower::<Index>(store.head()).await;
+    fed.unwrap_err();
+    let app = app(console::router(&store));
+    for path in ["/read-side", "/", "/follower?name=index"] {
+        let answer = page(&app, path).await;
+        assert!(answer.text.contains("index"), "{path}: {}", answer.text);
+    }
+    let answer = page(&app, "/follower?name=index").await;
+    assert!(answer.text.contains("follower</dd>"), "{}", answer.text);
+    assert!(
+        answer
+            .text
+            .contains("<dt>Lag</dt><dd><span class=\"warn\">2"),
+        "{}",
+        answer.text
+    );
+}
+
 #[tokio::test]
 async fn the_model_counts_the_names_of_stored_events() {
     let store = in_memory().await;

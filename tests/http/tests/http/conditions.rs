@@ -331,6 +331,30 @@ async fn of_clients_that_create_one_account_exactly_one_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_clients_with_one_list_of_tags_exactly_one_wins() {
+    let bank = Arc::new(Bank::serve().await);
+    for round in 0..8 {
+        let id = format!("a-{round}");
+        bank.account(&id, 0).await;
+        let mut clients = JoinSet::new();
+        for _ in 0..16 {
+            let (bank, path) = (bank.clone(), format!("/accounts/{id}/deposits"));
+            clients.spawn(async move {
+                let deposit = bank.post(&path, &json!({ "amount": 1 }));
+                let answer = deposit.header("if-match", "\"2\", \"99\"").send().await;
+                answer.status.as_u16()
+            });
+        }
+        let mut answers = clients.join_all().await;
+        answers.sort_unstable();
+        let mut expected = vec![412; 16];
+        expected[0] = 200;
+        assert_eq!(answers, expected);
+        assert_eq!(bank.stands(&id).await, (3, 1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lists_of_tags_hold_again_after_another_command_in_between() {
     let bank = Arc::new(Bank::serve().await);
     bank.account("a", 0).await;

@@ -6,6 +6,7 @@ mod forgetting;
 #[cfg(unix)]
 mod full_disk;
 mod kill;
+mod looking;
 mod places;
 mod rebuilding;
 mod schemas;

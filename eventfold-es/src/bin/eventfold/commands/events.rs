@@ -8,7 +8,7 @@ use eventfold_es::Position;
 use eventfold_es::inspect::{Entry, StoreReader, visible};
 
 use crate::args::Log;
-use crate::commands::reading::until_failure;
+use crate::commands::reading::{to_the_beginning, until_failure};
 use crate::event;
 use crate::failure::{Failure, Result};
 use crate::filter::Wanted;
@@ -107,7 +107,7 @@ pub(crate) fn log(reader: &mut StoreReader, log: &Log, out: &mut Output) -> Resu
 /// The position before the last `count` events that are wanted.
 fn before_last(reader: &StoreReader, wanted: &mut Wanted<'_>, count: usize) -> Result<Position> {
     let mut positions = VecDeque::new();
-    let mut before = Position::default();
+    let mut before = reader.begins_after();
     let mut is_full = count == 0;
     if is_full {
         return Ok(reader.head());
@@ -124,7 +124,7 @@ fn before_last(reader: &StoreReader, wanted: &mut Wanted<'_>, count: usize) -> R
         }
         ControlFlow::Continue(())
     };
-    reader.read_backwards(None, |entry| is_older(&entry))?;
+    to_the_beginning(reader.read_backwards(None, |entry| is_older(&entry)))?;
     if positions.is_empty() {
         wanted.check_names()?;
     }

@@ -1,5 +1,6 @@
 //! `projections`, `process-managers`, `outbox` and `timers`.
 
+use std::path::Path;
 use std::time::SystemTime;
 
 use eventfold_es::inspect::{
@@ -26,6 +27,8 @@ struct FollowerJson<'a> {
     unknown: Vec<UnknownJson<'a>>,
     skipped: Vec<SkippedJson<'a>>,
     problem: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read_model: Option<&'a Path>,
 }
 
 #[derive(Serialize)]
@@ -173,6 +176,7 @@ impl<'a> FollowerJson<'a> {
             unknown: unknown.collect(),
             skipped: skipped.collect(),
             problem: follower.problem.as_deref(),
+            read_model: follower.read_model.as_deref(),
         }
     }
 }

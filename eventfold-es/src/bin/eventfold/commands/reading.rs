@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use eventfold_es::inspect::StoreReader;
+use eventfold_es::{JournalDropped, Position};
 
 use crate::event::DIM;
 use crate::failure::{Failure, Result};
@@ -29,7 +30,24 @@ pub(crate) fn open(place: &Place) -> Result<StoreReader> {
              shown until the store was opened again"
         );
     }
+    let begins_after = reader.begins_after();
+    if begins_after > Position::default() {
+        use std::io::Write as _;
+        let _ = writeln!(
+            anstream::stderr(),
+            "eventfold: the journal of this store begins after position {begins_after}: older events were dropped from it"
+        );
+    }
     Ok(reader)
+}
+
+/// What reading backwards came to. That it met the beginning of a journal whose older events were dropped is no
+/// failure: [`open`] has said so.
+pub(crate) fn to_the_beginning(read: io::Result<()>) -> io::Result<()> {
+    match read {
+        Err(error) if JournalDropped::of(&error).is_some() => Ok(()),
+        read => read,
+    }
 }
 
 /// Says how to get the command that knows stores in PostgreSQL.

@@ -47,6 +47,9 @@ struct Counts {
 #[derive(Serialize)]
 struct Document<'a> {
     head: Position,
+    /// What is counted is after this position.
+    #[serde(skip_serializing_if = "is_beginning")]
+    begins_after: Position,
     closed: bool,
     events: u64,
     bytes: u64,
@@ -55,6 +58,10 @@ struct Document<'a> {
     days: Vec<OfDay>,
     largest: Vec<StreamJson<'a>>,
     disk: Vec<OfPart>,
+}
+
+fn is_beginning(position: &Position) -> bool {
+    *position == Position::default()
 }
 
 #[derive(Serialize)]
@@ -85,7 +92,7 @@ struct OfPart {
 pub(crate) fn print(reader: &StoreReader, stats: &Stats, out: &mut Output) -> Result<()> {
     let mut counts = Counts::default();
     let progress = Progress::events(reader.head());
-    reader.read(Position::default(), |entry| {
+    reader.read(reader.begins_after(), |entry| {
         let event = entry.event();
         let record = event.record();
         let bytes = entry.line().len() as u64 + 1;
@@ -150,6 +157,7 @@ fn document<'a>(
     });
     Ok(Document {
         head: reader.head(),
+        begins_after: reader.begins_after(),
         closed: reader.was_closed(),
         events: counts.all.events,
         bytes: counts.all.bytes,

@@ -69,6 +69,7 @@ impl Following {
             let kind = StorageErrorKind::InvalidInput;
             return Err(StorageError::file(kind, &self.taking.base, cause));
         }
+        self.taking.check_goes_on()?;
         self.append(known, end, pace)?;
         let manifest = Manifest {
             end,

@@ -11,6 +11,7 @@ use crate::storage::encoding::event_line::{self, line_end};
 use crate::storage::encoding::sealed::verified;
 use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::format::commit_line::CommitLine;
+use crate::storage::files::journal::beginning::Beginning;
 use crate::storage::files::journal::end::End;
 use crate::storage::files::journal::paths::{list_segments, segment_file};
 use crate::storage::files::journal::segment::SegmentFile;
@@ -31,9 +32,10 @@ impl Live {
     pub(crate) fn new(layout: &StreamLayout) -> StorageResult<Self> {
         let journal = layout.journal_dir();
         let checkpoint = RedoPoint::read(&journal)?;
+        let start = Beginning::read(&journal)?.end();
         Ok(Self {
             layout: layout.clone(),
-            proven: checkpoint.map_or(End::of_empty(1, 0), |checkpoint| checkpoint.end),
+            proven: checkpoint.map_or(start, |checkpoint| checkpoint.end),
             journal,
             written: 0,
         })

@@ -6,9 +6,10 @@ use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::backup::copy::Segment;
 use crate::storage::files::backup::manifest::{Manifest, Stage};
 use crate::storage::files::backup::pace::Pace;
-use crate::storage::files::backup::{kept, meta, promote, target};
+use crate::storage::files::backup::{begin, kept, meta, promote, target};
 use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::CommitLine;
+use crate::storage::files::journal::beginning::Beginning;
 use crate::storage::files::journal::end::End;
 use crate::storage::files::journal::paths::{list_segments, remove_segment};
 use crate::storage::files::journal::segment::SegmentFile;
@@ -87,7 +88,8 @@ pub(crate) fn restore(
 ) -> StorageResult<RestoredTo> {
     let backup = &target::canonical(backup)?;
     let manifest = finished(backup)?;
-    check_point(backup, &manifest, point)?;
+    let (from, begins) = source(backup)?;
+    check_point(backup, &manifest, begins, point)?;
     let target = target::canonical(target)?;
     target::check_apart(backup, &target)?;
     check_empty(&target)?;
@@ -97,13 +99,14 @@ pub(crate) fn restore(
     check_empty(base)?;
     Manifest::begun(manifest.identity, Stage::Restoring).write(base)?;
 
-    let (from, to) = (StreamLayout::new(backup), StreamLayout::new(base));
+    let to = StreamLayout::new(base);
     let journal = to.journal_dir();
     disk::create_private_dir(&journal)?;
+    begin::copy(&from, base)?;
     let end = copy(&from.journal_dir(), &journal, manifest.end, point, pace)?;
     check_chain(&journal, end)?;
     disk::sync_dir(&journal)?;
-    meta::copy(&from, &read_raw_names(backup)?, base)?;
+    meta::copy(&from, from.raw_names(), base)?;
 
     let mut process_managers = Vec::new();
     for name in kept::names(backup)? {
@@ -139,8 +142,33 @@ fn finished(backup: &Path) -> StorageResult<Manifest> {
     }
 }
 
+/// The directories of the backup, and where its journal begins.
+fn source(backup: &Path) -> StorageResult<(StreamLayout, Beginning)> {
+    let layout = StreamLayout::with_raw_names(backup.to_owned(), read_raw_names(backup)?);
+    let begins = Beginning::read(&layout.journal_dir())?;
+    Ok((layout, begins))
+}
+
 /// Fails if the backup does not know what the store was like at `point`.
-fn check_point(backup: &Path, manifest: &Manifest, point: Point) -> StorageResult<()> {
+fn check_point(
+    backup: &Path,
+    manifest: &Manifest,
+    begins: Beginning,
+    point: Point,
+) -> StorageResult<()> {
+    let is_dropped = match point {
+        Point::Newest => false,
+        Point::Position(position) => position < begins.dropped,
+        Point::Time(ms) => ms < begins.ms,
+    };
+    if is_dropped {
+        let dropped = begins.dropped;
+        let cause = format!(
+            "does not know what the store was like then: its journal begins after position {dropped}, because \
+             older events were dropped"
+        );
+        return Err(StorageError::file(StorageErrorKind::Dropped, backup, cause));
+    }
     let cause = match point {
         Point::Position(position) if position > manifest.end.position => {
             let end = manifest.end.position;
@@ -174,7 +202,7 @@ fn copy(from: &Path, to: &Path, until: End, point: Point, pace: &mut Pace) -> St
     for first in list_segments(to)? {
         remove_segment(to, first)?;
     }
-    let mut segments = list_segments(from)?;
+    let (beginning, mut segments) = Beginning::with_segments(from)?;
     segments.retain(|first| *first <= until.segment && until.offset > 0);
     for first in &segments {
         pace.total += if *first == until.segment {
@@ -183,7 +211,7 @@ fn copy(from: &Path, to: &Path, until: End, point: Point, pace: &mut Pace) -> St
             SegmentFile::open(from, *first)?.stored_length()?
         };
     }
-    let mut end = End::of_empty(1, 0);
+    let mut end = beginning.end();
     for first in segments {
         let last = (first == until.segment).then_some(until.offset);
         let mut segment = Segment::read(from, first, last)?;

@@ -8,8 +8,10 @@ use crate::storage::files::backup::live::Live;
 use crate::storage::files::backup::target;
 use crate::storage::files::disk;
 use crate::storage::files::journal::Index;
+use crate::storage::files::journal::beginning::Beginning;
 use crate::storage::files::journal::end::End;
 use crate::storage::files::journal::paths::list_segments;
+use crate::storage::files::journal::readers::Reading;
 use crate::storage::files::journal::segment::SegmentFile;
 use crate::storage::files::layout::{StreamLayout, find_raw_names};
 use crate::storage::files::lock::{DirLock, Patience};
@@ -27,7 +29,10 @@ pub(crate) struct Source {
 #[derive(Debug)]
 enum Writer {
     /// A store of this process, which knows what is durable.
-    This(Arc<Index>),
+    This(
+        Arc<Index>,
+        #[expect(dead_code, reason = "it is held")] Reading,
+    ),
     /// Nobody: the directory is locked.
     Nobody(End, #[expect(dead_code, reason = "it is held")] DirLock),
     /// Another store, perhaps of another process.
@@ -39,7 +44,7 @@ impl Source {
     pub(crate) fn open(layout: StreamLayout, index: Arc<Index>) -> Self {
         Self {
             layout,
-            writer: Writer::This(index),
+            writer: Writer::This(index.clone(), index.reading(0)),
         }
     }
 
@@ -91,7 +96,7 @@ impl Source {
     /// Where the durable lines end now, behind a commit or at the beginning.
     pub(crate) fn end(&mut self) -> StorageResult<End> {
         let end = match &mut self.writer {
-            Writer::This(index) => index.end().unwrap_or(End::of_empty(1, 0)),
+            Writer::This(index, _) => index.end().unwrap_or(End::of_empty(1, 0)),
             Writer::Nobody(end, _) => *end,
             Writer::Other(live) => {
                 live.look()?;
@@ -108,7 +113,7 @@ impl Source {
                 live.look()?;
                 Ok(live.written())
             }
-            Writer::This(_) | Writer::Nobody(..) => Ok(self.end()?.position),
+            Writer::This(..) | Writer::Nobody(..) => Ok(self.end()?.position),
         }
     }
 
@@ -121,6 +126,19 @@ impl Source {
     pub(crate) fn check_has(&self, end: End, of: &Path) -> StorageResult<()> {
         if end.offset == 0 {
             return Ok(());
+        }
+        let beginning = Beginning::read(&self.journal())?;
+        if end.position == beginning.dropped && end.chain == beginning.chain {
+            return Ok(());
+        }
+        if end.position < beginning.dropped {
+            let cause = format!(
+                "ends at position {}, and the journal of the store begins after position {}, because older \
+                 events were dropped: choose an empty directory",
+                end.position, beginning.dropped
+            );
+            let kind = StorageErrorKind::Dropped;
+            return Err(StorageError::file(kind, of, cause));
         }
         let segment = SegmentFile::open_if_there(&self.journal(), end.segment)?;
         let stated = match segment {
@@ -147,7 +165,7 @@ fn behind_a_commit(journal: &Path, end: End) -> StorageResult<End> {
     }
     let segments = list_segments(journal)?;
     let Some(before) = segments.iter().rfind(|first| **first < end.segment) else {
-        return Ok(End::of_empty(1, 0));
+        return Ok(Beginning::read(journal)?.end());
     };
     let mut segment = SegmentFile::open(journal, *before)?;
     let offset = segment.used_length()?;

@@ -13,10 +13,11 @@ use crate::storage::files::backup::copy::{Segment, is_same, remove_other, tempor
 use crate::storage::files::backup::manifest::{Manifest, Stage};
 use crate::storage::files::backup::pace::Pace;
 use crate::storage::files::backup::source::Source;
-use crate::storage::files::backup::{kept, meta, target};
+use crate::storage::files::backup::{begin, kept, meta, target};
 use crate::storage::files::disk;
 use crate::storage::files::doubt;
 use crate::storage::files::format::commit_line::Identity;
+use crate::storage::files::journal::beginning::Beginning;
 use crate::storage::files::journal::end::End;
 use crate::storage::files::journal::newest_identity;
 use crate::storage::files::journal::paths::{form_path, list_segments};
@@ -113,6 +114,11 @@ impl Taking {
     /// Brings the backup up to what is durable now.
     pub(crate) fn take(&mut self, pace: &mut Pace) -> StorageResult<Taken> {
         let mut taken = Taken::default();
+        let begins = if self.manifest.end.offset == 0 {
+            Some(begin::copy(self.source.layout(), &self.base)?)
+        } else {
+            None
+        };
         let end = self.end()?;
         self.copy_journal(end, pace, &mut taken)?;
 
@@ -126,6 +132,12 @@ impl Taking {
         }
         let layout = self.source.layout();
         meta::copy(layout, layout.raw_names(), &self.base)?;
+        if begins.is_some_and(|begins| begins.dropped != self.source_dropped().unwrap_or(u64::MAX))
+        {
+            let cause = "dropped old files of its journal while it was copied: copy it again";
+            let dir = self.source.layout().base_dir();
+            return Err(StorageError::file(StorageErrorKind::Busy, dir, cause));
+        }
         self.finish(end)?;
         for name in kept::names(&self.base)? {
             kept::thin_out(&self.base, &name)?;
@@ -158,6 +170,16 @@ impl Taking {
         } else {
             end
         })
+    }
+
+    /// Up to where the journal of the source has no events any more.
+    fn source_dropped(&self) -> StorageResult<u64> {
+        Ok(Beginning::read(&self.source.journal())?.dropped)
+    }
+
+    /// Fails if the journal of the source begins after the end of the copy.
+    pub(crate) fn check_goes_on(&self) -> StorageResult<()> {
+        self.source.check_has(self.manifest.end, &self.base)
     }
 
     /// The identity of the source now.

@@ -18,17 +18,20 @@ use crate::storage::error::{ErrorPlace, StorageError, StorageResult};
 use crate::storage::files::backup::manifest;
 use crate::storage::files::check::progress::Progress;
 use crate::storage::files::check::survey::survey;
+use crate::storage::files::journal::beginning::Beginning;
 use crate::storage::files::journal::paths::{self, list_segments, segment_file, segment_path};
 use crate::storage::files::layout::{
-    EVENTS_FILE, RAW_NAMES_FILE, RawNames, StreamLayout, find_raw_names,
+    EVENTS_FILE, RAW_NAMES_FILE, RawNames, StreamLayout, find_raw_names, read_raw_names,
 };
 use crate::storage::files::recovery::open::taken_over;
 use crate::storage::files::recovery::redo_point::RedoPoint;
+use crate::storage::files::streams::ends::Ends;
 use crate::storage::files::streams::high_water::HighWaterMarks;
-use crate::storage::files::streams::stream::Streams;
+use crate::storage::files::streams::stream::{Streams, stream_hash};
 use crate::storage::files::{disk, doubt};
 use crate::text::shown;
 use findings::{Audit, Flaw, Remedy};
+use journaled::Journaled;
 
 /// Checks the store in `base`, which must be locked.
 pub(crate) fn audit(base: &Path, progress: &mut Progress) -> StorageResult<Audit> {
@@ -45,17 +48,34 @@ pub(crate) fn audit(base: &Path, progress: &mut Progress) -> StorageResult<Audit
         layout: plain,
         survey: None,
         journaled: BTreeMap::new(),
+        beginning: Beginning::default(),
+        ends: Ends::default(),
+        is_cut_short: false,
         flaws: Vec::new(),
         redo_after: 0,
         beyond: None,
         in_doubt: false,
         checkpoint: None,
     };
+    match Beginning::read(&journal) {
+        Ok(beginning) => audit.beginning = beginning,
+        Err(error) => return audit.without_beginning(&error),
+    }
+    match Ends::read(&journal, &audit.beginning) {
+        Ok(ends) => audit.ends = ends,
+        Err(error) => return audit.without_beginning(&error),
+    }
     if !segments.is_empty() {
         audit.read_journal(&journal, progress)?;
     }
     if disk::is_there(&manifest::path(base)) {
         backup::check(&mut audit)?;
+        if audit.beginning.dropped > 0 {
+            let raw_names = read_raw_names(base)?;
+            audit.layout = StreamLayout::with_raw_names(base.to_owned(), raw_names);
+            audit.streams = Streams::new(audit.layout.clone(), HighWaterMarks::unknown());
+            stream_files::check_dropped(&mut audit)?;
+        }
         return Ok(audit);
     }
     let checkpoint = audit.check_checkpoint(&journal)?;
@@ -90,8 +110,20 @@ pub(crate) fn audit(base: &Path, progress: &mut Progress) -> StorageResult<Audit
 }
 
 impl Audit {
+    /// The result if it is not known where the journal begins: nothing else can be checked then.
+    fn without_beginning(mut self, error: &StorageError) -> StorageResult<Self> {
+        let (ErrorPlace::File(file), Some(offset)) = (error.place(), error.offset()) else {
+            return Err(error.clone());
+        };
+        let cause = error.cause().to_string();
+        let flaw = Flaw::new(file, Severity::Lost, cause).at(offset);
+        self.flaws.push(flaw);
+        self.is_cut_short = true;
+        Ok(self)
+    }
+
     fn read_journal(&mut self, dir: &Path, progress: &mut Progress) -> StorageResult<()> {
-        let journaled = &mut self.journaled;
+        let (journaled, ends) = (&mut self.journaled, &self.ends);
         let mut nameless = None;
         let (segments, mut read) = (list_segments(dir)?, 0);
         let survey = survey(dir, |commit| {
@@ -106,7 +138,11 @@ impl Audit {
 
             for part in commit.streams() {
                 match StreamId::new(part.aggregate_type, part.id) {
-                    Ok(id) => journaled.entry(id).or_default().add(&part),
+                    Ok(id) => {
+                        let before = || Journaled::after(ends.of(stream_hash(&id)));
+                        let journaled = journaled.entry(id.clone()).or_insert_with(before);
+                        journaled.add(&part);
+                    }
                     Err(error) => nameless = Some(format!("position {}: {error}", part.position)),
                 }
             }
@@ -189,6 +225,14 @@ impl Audit {
             _ => (by_checkpoint, "the checkpoint".to_owned()),
         };
         let Some(survey) = &self.survey else {
+            if self.beginning.dropped > 0 {
+                let cause =
+                    "the journal is missing: it begins here, because older events were dropped";
+                let file = segment_path(dir, self.beginning.first());
+                self.flaws
+                    .insert(0, Flaw::new(&file, Severity::Lost, cause).at(0));
+                return;
+            }
             let note = taken_over(&self.layout);
             let by = if proven == 0 && checkpoint.is_none() && disk::is_there(&note) {
                 shown(&note).to_string()

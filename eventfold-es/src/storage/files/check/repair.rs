@@ -22,6 +22,7 @@ use crate::storage::files::layout::ARCHIVE_FILE;
 use crate::storage::files::recovery::redo_point::RedoPoint;
 use crate::storage::files::recovery::scan::make_durable;
 use crate::storage::files::streams::content;
+use crate::storage::files::streams::ends::end_of_dropped;
 use crate::storage::files::streams::stream::Stream;
 use crate::storage::files::v0_2::migrate::migrate;
 
@@ -164,7 +165,10 @@ impl Repair<'_> {
                 }
                 .unwrap_or_default();
                 size += journaled.end() + old.len() as u64;
-                some.insert(id.clone(), Rebuilt::new(journaled, old));
+                let begun = end_of_dropped(&stream, &journaled.before, &old);
+                if let Ok(begun) = begun {
+                    some.insert(id.clone(), Rebuilt::new(journaled, old, begun));
+                }
             }
             if size >= AT_ONCE || i + 1 == ids.len() {
                 self.rebuild_some(std::mem::take(&mut some))?;
@@ -273,12 +277,13 @@ struct Rebuilt<'a> {
 }
 
 impl<'a> Rebuilt<'a> {
-    fn new(journaled: &'a Journaled, old: Vec<u8>) -> Self {
+    /// `begun` is where the lines end in `old` that are before the beginning of the journal. They stay.
+    fn new(journaled: &'a Journaled, old: Vec<u8>, begun: usize) -> Self {
         Self {
             journaled,
             next: 0,
+            content: old[..begun].to_vec(),
             old,
-            content: Vec::new(),
         }
     }
 

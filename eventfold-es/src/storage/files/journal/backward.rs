@@ -13,6 +13,7 @@ use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::format::commit_line::{CommitLine, stated_position, stated_sum};
 use crate::storage::files::journal::Index;
 use crate::storage::files::journal::reader::stated_previous;
+use crate::storage::files::journal::readers::Reading;
 use crate::storage::files::journal::segment::SegmentFile;
 
 /// The size of the first read from the file. Each further read is twice as large.
@@ -28,6 +29,10 @@ pub(crate) struct BackwardReader {
     index: Arc<Index>,
     /// Events at this position and after it are skipped.
     before: u64,
+    /// Events up to this position are not read.
+    after: u64,
+    #[expect(dead_code, reason = "it is held")]
+    reading: Reading,
     open: Option<OpenSegment>,
 }
 
@@ -55,9 +60,16 @@ struct Last {
 impl BackwardReader {
     /// A reader of the events before the position `before`, all of which are durable.
     pub(crate) fn new(index: Arc<Index>, before: u64) -> Self {
+        Self::down_to(index, before, 0)
+    }
+
+    /// As [`new`](Self::new). The beginning is that of the events after the position `after`.
+    pub(crate) fn down_to(index: Arc<Index>, before: u64, after: u64) -> Self {
         Self {
+            reading: index.reading(after),
             index,
             before,
+            after,
             open: None,
         }
     }
@@ -69,10 +81,10 @@ impl BackwardReader {
         &mut self,
         mut each: impl FnMut(&CommitLine<'_>, usize) -> StorageResult<ControlFlow<()>>,
     ) -> StorageResult<bool> {
-        while self.before > 1 {
+        while self.before > self.after + 1 {
             match self.read_one(&mut each) {
                 Ok(ControlFlow::Continue(())) => {}
-                Ok(ControlFlow::Break(())) => return Ok(self.before <= 1),
+                Ok(ControlFlow::Break(())) => return Ok(self.before <= self.after + 1),
                 Err(error) => {
                     self.open = None;
                     return Err(error);
@@ -128,6 +140,7 @@ impl OpenSegment {
     /// segment or, in a large one, near that event. `sum` is the checksum of the segment's last
     /// line if it is known.
     fn holding(index: &Index, position: u64, sum: Option<u64>) -> StorageResult<Self> {
+        index.check_has_after(position - 1)?;
         let first = index
             .holding(position)
             .ok_or_else(|| StorageError::damaged(&index.path(1), 0, "the file is missing"))?;

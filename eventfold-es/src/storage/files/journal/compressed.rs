@@ -34,6 +34,7 @@ pub(crate) struct Compressed {
     block: Vec<u8>,
 }
 
+#[derive(Default)]
 struct Decoder {
     zstd: Decompressor<'static>,
     frame: Vec<u8>,
@@ -51,10 +52,21 @@ impl Compressed {
             path,
             blocks,
             note,
-            decoder: Decoder {
-                zstd: Decompressor::default(),
-                frame: Vec::new(),
-            },
+            decoder: Decoder::default(),
+            held: None,
+            block: Vec::new(),
+        })
+    }
+
+    /// The same segment, to be read by somebody else.
+    pub(crate) fn again(&self) -> StorageResult<Self> {
+        let file = self.file.try_clone();
+        Ok(Self {
+            file: file.map_err(|e| StorageError::io("open", &self.path, e))?,
+            path: self.path.clone(),
+            blocks: self.blocks.clone(),
+            note: self.note.clone(),
+            decoder: Decoder::default(),
             held: None,
             block: Vec::new(),
         })

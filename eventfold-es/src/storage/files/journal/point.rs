@@ -46,6 +46,7 @@ impl PointReader {
             let cause = format!("the durable event at position {position} is not there");
             StorageError::damaged(path, offset, cause)
         };
+        self.index.check_has_after(position.saturating_sub(1))?;
         let first = self.index.holding(position);
         let first = first.ok_or_else(|| lacks(&self.index.path(1)))?;
         if self.open.as_ref().is_none_or(|open| open.first != first) {

@@ -8,13 +8,21 @@ use crate::storage::encoding::sealed::verified;
 use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::format::commit_line::CommitLine;
 use crate::storage::files::journal::Index;
+use crate::storage::files::journal::ahead::Ahead;
 use crate::storage::files::journal::end::End;
+use crate::storage::files::journal::readers::Reading;
 use crate::storage::files::journal::segment::SegmentFile;
 
 /// The size of the first read from the file. Each further read is twice as large.
 const FIRST_CHUNK: u64 = 16 * 1024;
 /// The size of the largest reads from the file.
 const LARGEST_CHUNK: u64 = 256 * 1024;
+/// From reads of this size on a compressed segment is decoded ahead: whoever read so much reads on.
+const AHEAD_FROM: u64 = if cfg!(test) {
+    2 * FIRST_CHUNK
+} else {
+    LARGEST_CHUNK
+};
 
 /// A place in the journal, with the bytes that were read ahead.
 #[derive(Debug)]
@@ -22,6 +30,7 @@ pub(crate) struct Reader {
     index: Arc<Index>,
     /// Events up to this position are skipped.
     after: u64,
+    reading: Reading,
     open: Option<OpenSegment>,
 }
 
@@ -34,12 +43,15 @@ struct OpenSegment {
     buffer: Vec<u8>,
     used: usize,
     chunk: u64,
+    /// Decodes what comes behind the buffer.
+    ahead: Option<Ahead>,
 }
 
 impl Reader {
     /// A reader of the events after position `after`.
     pub(crate) fn new(index: Arc<Index>, after: u64) -> Self {
         Self {
+            reading: index.reading(after),
             index,
             after,
             open: None,
@@ -73,6 +85,7 @@ impl Reader {
             match last {
                 Ok(Some(last)) => {
                     self.after = self.after.max(last);
+                    self.reading.moved_to(self.after);
                     if flow.is_break() {
                         break;
                     }
@@ -101,11 +114,15 @@ impl Reader {
     /// Moves to the durable `position` and returns the checksum of the line that holds it; 0 for
     /// the beginning. `position` must not be before the position of the last call.
     pub(crate) fn chain_at(&mut self, position: u64) -> StorageResult<u64> {
+        if position > 0 && position == self.index.dropped() {
+            return chain_before(&self.index, position + 1);
+        }
         let is_elsewhere =
             |open: &OpenSegment| self.index.holding(position) != Some(open.end.segment);
         if self.open.as_ref().is_none_or(is_elsewhere) {
             self.open = None;
             self.after = position.saturating_sub(1);
+            self.reading.moved_to(self.after);
         }
         self.read_to(position, |_, _| {
             StorageResult::Ok(ControlFlow::Continue(()))
@@ -148,6 +165,7 @@ pub(crate) fn chain_before(index: &Index, first: u64) -> StorageResult<u64> {
 impl OpenSegment {
     /// The segment that holds the event after `after`.
     fn at(index: &Index, after: u64) -> StorageResult<Self> {
+        index.check_has_after(after)?;
         let first = index
             .holding(after + 1)
             .ok_or_else(|| StorageError::damaged(&index.path(1), 0, "the file is missing"))?;
@@ -175,6 +193,7 @@ impl OpenSegment {
             buffer: Vec::new(),
             used: 0,
             chunk: FIRST_CHUNK,
+            ahead: None,
         };
         if open.take_line()?.is_none() {
             let cause = "the header is missing";
@@ -204,6 +223,7 @@ impl OpenSegment {
         self.buffer.clear();
         self.used = 0;
         self.chunk = FIRST_CHUNK;
+        self.ahead = None;
     }
 
     /// Checks the next line and moves past it. Returns where it is in the buffer, `None` if the
@@ -221,6 +241,19 @@ impl OpenSegment {
         Ok(Some(line))
     }
 
+    /// Reads from `offset` on, where the buffer ends. Returns how many bytes; 0 at the end.
+    fn read_on(&mut self, offset: u64) -> StorageResult<usize> {
+        if self.ahead.is_none() && self.chunk >= AHEAD_FROM {
+            self.ahead = self.segment.ahead(offset);
+        }
+        let decoded = self.ahead.as_mut();
+        if let Some(read) = decoded.and_then(|ahead| ahead.read_on(&mut self.buffer)) {
+            return read;
+        }
+        self.ahead = None;
+        self.segment.read_on(offset, self.chunk, &mut self.buffer)
+    }
+
     /// Reads until the buffer holds a whole line, and returns where the line ends.
     fn fill_line(&mut self) -> StorageResult<Option<usize>> {
         let mut searched = self.used;
@@ -235,7 +268,7 @@ impl OpenSegment {
             self.used = 0;
             searched = self.buffer.len();
             let offset = self.end.offset + searched as u64;
-            let read = self.segment.read_on(offset, self.chunk, &mut self.buffer)?;
+            let read = self.read_on(offset)?;
             if read == 0 {
                 return Ok(None);
             }

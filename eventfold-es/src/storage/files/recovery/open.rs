@@ -12,6 +12,7 @@ use crate::storage::files::disk;
 use crate::storage::files::disk::Kind;
 use crate::storage::files::doubt;
 use crate::storage::files::file_systems::FileSystems;
+use crate::storage::files::journal::beginning::Beginning;
 use crate::storage::files::journal::paths::{
     list_segments, remove_second_forms, segment_file, segment_path,
 };
@@ -24,6 +25,8 @@ use crate::storage::files::records::is_of_read_model;
 use crate::storage::files::recovery::redo::{Redo, newest_in_streams};
 use crate::storage::files::recovery::redo_point::RedoPoint;
 use crate::storage::files::recovery::scan::{check_chain, scan};
+use crate::storage::files::retention::finish_dropping;
+use crate::storage::files::streams::ends::Ends;
 use crate::storage::files::streams::high_water::HighWaterMarks;
 use crate::storage::files::streams::mark::StreamHash;
 use crate::storage::files::streams::stream::{Stream, Streams};
@@ -89,6 +92,14 @@ impl Opening<'_> {
         let dir = &self.dir;
         remove_temporary_files(dir)?;
         remove_second_forms(dir)?;
+        let beginning = Beginning::read(dir)?;
+        match finish_dropping(dir, &beginning) {
+            // What is left is not read, and removed later.
+            Err(error) if error.is_full() => {
+                tracing::warn!(%error, "files that were dropped from the journal are not removed yet");
+            }
+            finished => finished?,
+        }
         self.in_doubt = doubt::is_noted(dir)?;
         if self.in_doubt {
             tracing::warn!(
@@ -119,7 +130,7 @@ impl Opening<'_> {
                 return Err(StorageError::damaged(&path, 0, "the file is missing"));
             }
             None if segments.is_empty() => {
-                refuse_lost_journal(dir, &layout, &streams)?;
+                refuse_lost_journal(dir, &beginning, &layout, &streams)?;
                 let mut journal = Journal::create(dir)?;
                 if !streams.marks().are_of(journal.end()) {
                     streams.marks().forget();
@@ -130,7 +141,10 @@ impl Opening<'_> {
                 self.finish_streams(&streams, &touched, &refused, &journal)?;
                 journal
             }
-            checkpoint => self.recover(&layout, &streams, checkpoint, &mut refused)?,
+            checkpoint => {
+                let from = (&beginning, checkpoint);
+                self.recover(&layout, &streams, from, &mut refused)?
+            }
         };
         if self.in_doubt {
             renew_followers(&layout)?;
@@ -155,7 +169,7 @@ impl Opening<'_> {
         &mut self,
         layout: &StreamLayout,
         streams: &Arc<Streams>,
-        checkpoint: Option<RedoPoint>,
+        (beginning, checkpoint): (&Beginning, Option<RedoPoint>),
         refused: &mut Vec<Arc<Stream>>,
     ) -> StorageResult<Journal> {
         let dir = self.dir.clone();
@@ -168,7 +182,8 @@ impl Opening<'_> {
         // Without complete high-water marks, the whole journal is read to find them. Invariant S6.
         let known = start.filter(|start| streams.marks().are_of(*start));
         if known.is_none() {
-            streams.marks().forget();
+            let ends = Ends::read(&dir, beginning)?;
+            streams.marks().begin_with(ends.into_marks());
         }
         let redo_after = start.map_or(0, |start| start.position);
         let (begun, mut replayed) = (Instant::now(), 0_u64);
@@ -205,8 +220,10 @@ impl Opening<'_> {
         let mut touched = redone.touched;
         let mut journal = Journal::resume(&dir, recovered.segments, recovered.end)?;
         journal.index().note_chains(chains);
-        let is_taken_over =
-            checkpoint.is_some() || redone.has_own || disk::is_there(&taken_over(layout));
+        let is_taken_over = checkpoint.is_some()
+            || redone.has_own
+            || beginning.dropped > 0
+            || disk::is_there(&taken_over(layout));
         if !is_taken_over {
             let mut ids = layout.list_all()?;
             ids.retain(|id| redone.refused.iter().all(|refused| refused.id() != id));
@@ -272,10 +289,16 @@ impl Opening<'_> {
 /// Fails if the journal was lost. There was one if a stream has lines of ours or was taken over.
 fn refuse_lost_journal(
     dir: &Path,
+    beginning: &Beginning,
     layout: &StreamLayout,
     streams: &Arc<Streams>,
 ) -> StorageResult<()> {
     let note = taken_over(layout);
+    if beginning.dropped > 0 {
+        let cause = "the journal is missing: it begins here, because older events were dropped";
+        let first = segment_path(dir, beginning.first());
+        return Err(StorageError::damaged(&first, 0, cause));
+    }
     let shown_by = match newest_in_streams(streams, &layout.list_all()?)? {
         Some((position, id)) => format!("stream {id} has an event at position {position}"),
         None if disk::is_there(&note) => format!("{} shows that there was a journal", shown(&note)),

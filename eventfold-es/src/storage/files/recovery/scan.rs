@@ -14,6 +14,7 @@ use crate::storage::error::{ErrorPlace, StorageError, StorageErrorKind, StorageR
 use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};
 use crate::storage::files::format::commit_line::{CommitLine, Header, HeaderError, stated_sum};
+use crate::storage::files::journal::beginning::Beginning;
 use crate::storage::files::journal::end::End;
 use crate::storage::files::journal::paths::{list_segments, segment_file, segment_path};
 use crate::storage::files::journal::reader::stated_previous;
@@ -128,8 +129,8 @@ pub(crate) struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// Begins at `start`, or with the first segment if `start` is `None`.
     pub(crate) fn start(dir: &'a Path, start: Option<End>) -> StorageResult<Self> {
-        let segments = list_segments(dir)?;
-        let end = start.unwrap_or(End::of_empty(1, 0));
+        let (beginning, segments) = Beginning::with_segments(dir)?;
+        let end = start.unwrap_or(beginning.end());
         let mut remaining = segments.clone();
         remaining.retain(|segment| *segment >= end.segment);
         Ok(Self {
@@ -216,14 +217,15 @@ pub(crate) fn scan(
 /// Checks that the segments in `dir` up to the segment of `place` follow each other, and that a
 /// line ends at `place`. The other lines are checked when they are read, because each line is
 /// chained to the line before. Returns the checksum of the last line before each of these segments.
+/// Invariant D14.
 pub(crate) fn check_chain(dir: &Path, place: End) -> StorageResult<Vec<(u64, u64)>> {
-    let segments = list_segments(dir)?;
-    let mut chain = 0;
+    let (beginning, segments) = Beginning::with_segments(dir)?;
+    let mut chain = beginning.chain;
     let mut chains = Vec::new();
     for (i, segment) in segments.iter().enumerate() {
-        if i == 0 && *segment != 1 {
+        if i == 0 && *segment != beginning.first() {
             return Err(StorageError::damaged(
-                &segment_path(dir, 1),
+                &segment_path(dir, beginning.first()),
                 0,
                 "the file is missing",
             ));

@@ -30,7 +30,7 @@ use crate::storage::files::streams::mark::{Mark, StreamHash, TypeHash, add_forei
 use crate::sync::lock;
 
 /// The size of a note.
-const NOTE: usize = 56;
+pub(crate) const NOTE: usize = 56;
 /// How many outdated notes the file may have. With more, the file is written again as a whole.
 const MOST_OUTDATED: usize = if cfg!(test) { 4 } else { 10_000 };
 /// The hash in a note that states a place in the journal instead of a stream's end.
@@ -150,9 +150,17 @@ impl HighWaterMarks {
         self.state().complete == Some((place.position, place.chain))
     }
 
-    /// Forgets all marks, so that they can be read from the journal again.
+    /// Forgets all marks, so that they can be read from the journal again. Invariant S6.
     pub(crate) fn forget(&self) {
-        *self.state() = State::default();
+        self.begin_with(HashMap::new());
+    }
+
+    /// Forgets all marks but `ends`, those at the beginning of the journal.
+    pub(crate) fn begin_with(&self, ends: HashMap<StreamHash, Mark>) {
+        *self.state() = State {
+            known: ends,
+            ..State::default()
+        };
         *lock(&self.notes) = None;
     }
 
@@ -300,7 +308,7 @@ impl HighWaterMarks {
     }
 }
 
-fn write_note(StreamHash(stream): StreamHash, mark: Mark) -> [u8; NOTE] {
+pub(super) fn write_note(StreamHash(stream): StreamHash, mark: Mark) -> [u8; NOTE] {
     let mut note = [0; NOTE];
     note[..16].copy_from_slice(&stream.to_le_bytes());
     let numbers = [mark.version, mark.position, mark.hash, mark.foreign];
@@ -312,7 +320,7 @@ fn write_note(StreamHash(stream): StreamHash, mark: Mark) -> [u8; NOTE] {
     note
 }
 
-fn read_note(note: &[u8; NOTE]) -> Option<(StreamHash, Mark)> {
+pub(super) fn read_note(note: &[u8; NOTE]) -> Option<(StreamHash, Mark)> {
     let (body, sum) = note.split_last_chunk::<8>()?;
     if xxh3_64(body).to_le_bytes() != *sum {
         return None;

@@ -3,8 +3,10 @@
 use std::collections::{BTreeSet, HashSet};
 use std::ops::ControlFlow;
 
+#[cfg(feature = "personal")]
+use crate::event::StoredEvent;
 use crate::ids::StreamId;
-use crate::storage::error::StorageResult;
+use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::FileStorage;
 use crate::storage::files::disk;
 use crate::storage::files::streams::end::StreamEnd;
@@ -76,17 +78,54 @@ impl FileStorage {
         load(&stream, StreamEnd::default(), &stream.extent(), all).map(drop)
     }
 
-    /// Finds the names of the streams `lost` in the journal, and loads them. Fails if a load fails.
+    /// Passes the events up to the position `dropped`, which the journal does not have any more, to `each`,
+    /// one stream after the other.
+    #[cfg(feature = "personal")]
+    pub(crate) fn each_dropped(
+        &self,
+        dropped: u64,
+        mut each: impl FnMut(StoredEvent<'_>),
+    ) -> StorageResult<()> {
+        if dropped == 0 {
+            return Ok(());
+        }
+        for (aggregate_type, id) in self.list(None)? {
+            let stream = self.stream(&StreamId::new(&aggregate_type, &id)?);
+            let each = |loaded: Loaded<'_>| -> StorageResult<_> {
+                match loaded.position {
+                    Some(position) if position > dropped => return Ok(ControlFlow::Break(())),
+                    Some(_) => each(loaded.event),
+                    // Of another program.
+                    None => {}
+                }
+                Ok(ControlFlow::Continue(()))
+            };
+            load(&stream, StreamEnd::default(), &stream.extent(), each)?;
+        }
+        Ok(())
+    }
+
+    /// Finds the names of the streams `lost` in the journal, and loads them. Fails if a load fails, or if the
+    /// journal does not have all names any more.
     fn find_lost(&self, lost: &HashSet<StreamHash>) -> StorageResult<()> {
-        let mut reader = self.log().reader(0);
+        let dropped = self.journal_index().dropped();
+        let mut named = HashSet::new();
+        let mut reader = self.log().reader(dropped);
         reader.read_to(self.head(), |commit, _| -> StorageResult<_> {
             for part in commit.streams() {
                 let id = StreamId::new(part.aggregate_type, part.id)?;
-                if part.version == 1 && lost.contains(&stream_hash(&id)) {
+                let hash = stream_hash(&id);
+                if lost.contains(&hash) && named.insert(hash) {
                     self.check(&id)?;
                 }
             }
             Ok(ControlFlow::Continue(()))
-        })
+        })?;
+        let nameless = lost.difference(&named).count();
+        if nameless > 0 && dropped > 0 {
+            let context = format!("the files of {nameless} streams are missing, and their names");
+            return Err(StorageError::dropped(0, dropped).in_context(context));
+        }
+        Ok(())
     }
 }

@@ -319,7 +319,8 @@ impl Finder {
         search: &Search,
         each: &mut Each<'_, E>,
     ) -> Result<(), E> {
-        let mut reader = BackwardReader::new(self.journal.clone(), search.until + 1);
+        let (journal, after) = (self.journal.clone(), search.after);
+        let mut reader = BackwardReader::down_to(journal, search.until + 1, after);
         let mut failed = None;
         reader.read(|commit, wanted| {
             let parts: Vec<_> = commit.parts().collect();

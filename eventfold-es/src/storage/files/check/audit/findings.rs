@@ -9,9 +9,11 @@ use crate::report::{Finding, Severity};
 use crate::storage::files::check::audit::journaled::Journaled;
 use crate::storage::files::check::survey::Survey;
 use crate::storage::files::journal::Index;
+use crate::storage::files::journal::beginning::{BEGINNING_FILE, Beginning, meta, of_ends_file};
 use crate::storage::files::journal::reader::Reader;
 use crate::storage::files::layout::StreamLayout;
 use crate::storage::files::recovery::redo_point::RedoPoint;
+use crate::storage::files::streams::ends::Ends;
 use crate::storage::files::streams::stream::{Stream, Streams};
 
 /// A flaw in the store's files.
@@ -67,6 +69,11 @@ pub(crate) struct Audit {
     /// The content of the journal, if there is one.
     pub(crate) survey: Option<Survey>,
     pub(crate) journaled: BTreeMap<StreamId, Journaled>,
+    /// Where the journal begins, and the streams end there.
+    pub(crate) beginning: Beginning,
+    pub(crate) ends: Ends,
+    /// It is not known where the journal begins, so nothing could be checked.
+    pub(crate) is_cut_short: bool,
     pub(crate) flaws: Vec<Flaw>,
     /// Opening the store replays commits after this position into the streams' files.
     pub(super) redo_after: u64,
@@ -88,8 +95,15 @@ impl Audit {
     /// Whether the journal is complete and undamaged.
     pub(crate) fn journal_is_whole(&self) -> bool {
         let journal = self.layout.journal_dir();
+        let says_where_it_begins = |file: &Path| {
+            let name = file.file_name().and_then(|name| name.to_str());
+            let is_one = |name: &str| name == BEGINNING_FILE || of_ends_file(name).is_some();
+            file.parent() == Some(&meta(&journal)) && name.is_some_and(is_one)
+        };
         let lost = |flaw: &Flaw| {
-            flaw.finding.severity == Severity::Lost && flaw.finding.file.starts_with(&journal)
+            let file = &flaw.finding.file;
+            flaw.finding.severity == Severity::Lost
+                && (file.starts_with(&journal) || says_where_it_begins(file))
         };
         !self.flaws.iter().any(lost)
     }

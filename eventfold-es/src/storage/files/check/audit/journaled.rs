@@ -4,10 +4,13 @@ use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::storage::files::format::commit_line::Part;
 use crate::storage::files::streams::end::line_hash;
+use crate::storage::files::streams::mark::Mark;
 
 /// The commits of a stream, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Journaled {
+    /// The end of the stream where the journal begins.
+    pub(crate) before: Mark,
     pub(crate) commits: Vec<Noted>,
     /// A contradiction in the journal about this stream.
     pub(crate) contradiction: Option<String>,
@@ -30,6 +33,19 @@ pub(crate) struct Noted {
 }
 
 impl Journaled {
+    /// Of a stream that ends with `before` where the journal begins.
+    pub(crate) fn after(before: Mark) -> Self {
+        Self {
+            before,
+            ..Self::default()
+        }
+    }
+
+    /// Whether the journal has nothing of the stream, and had nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.commits.is_empty() && self.before.version == 0
+    }
+
     /// Adds the stream's next part.
     pub(crate) fn add(&mut self, part: &Part<'_, '_>) {
         let (version, end) = (self.version(), self.end());
@@ -66,7 +82,8 @@ impl Journaled {
 
     /// The version of the newest event.
     pub(crate) fn version(&self) -> u64 {
-        self.commits.last().map_or(0, Noted::last_version)
+        let last = self.commits.last();
+        last.map_or(self.before.version, Noted::last_version)
     }
 
     /// The offset of the end of the lines, without white space that another program wrote.

@@ -8,6 +8,7 @@ use crate::storage::error::StorageResult;
 use crate::storage::files::check::audit::findings::{Audit, Flaw, Remedy};
 use crate::storage::files::disk;
 use crate::storage::files::disk::Kind;
+use crate::storage::files::journal::beginning::{meta, of_ends_file};
 use crate::storage::files::journal::paths;
 use crate::storage::files::layout::{PARTS, is_dir, is_meta_file, is_stream_file, is_temporary};
 use crate::storage::files::records::{is_of_read_model, record_name};
@@ -34,10 +35,14 @@ pub(crate) fn check(audit: &mut Audit) -> StorageResult<()> {
     list(&base, &base, &mut files)?;
     files.sort_unstable();
     for file in files {
-        if is_known(&base, &file, &stream_dirs) && !is_second_form(&base, &file) {
+        let is_dropped = is_dropped(audit, &file);
+        if is_known(&base, &file, &stream_dirs) && !is_second_form(&base, &file) && !is_dropped {
             continue;
         }
-        audit.flaws.push(if is_second_form(&base, &file) {
+        audit.flaws.push(if is_dropped {
+            let cause = "the file is left over from an interrupted attempt to drop old files of the journal";
+            Flaw::new(&file, Severity::Harmless, cause)
+        } else if is_second_form(&base, &file) {
             let cause = "the segment is there without compression too, which counts: compressing it was \
                          interrupted";
             Flaw::new(&file, Severity::Harmless, cause).remedy(Remedy::SetAside)
@@ -74,6 +79,19 @@ fn list(base: &Path, dir: &Path, files: &mut Vec<PathBuf>) -> StorageResult<()> 
         }
     }
     Ok(())
+}
+
+/// Whether the file is a segment before the beginning of the journal, or says where the streams end
+/// elsewhere than there.
+fn is_dropped(audit: &Audit, file: &Path) -> bool {
+    let dropped = audit.beginning.dropped;
+    let (Some(dir), Some(name)) = (file.parent(), file.file_name().and_then(|n| n.to_str())) else {
+        return false;
+    };
+    let journal = audit.layout.journal_dir();
+    let first = paths::first_of_segment(name).map(|(first, _)| first);
+    (dir == journal && first.is_some_and(|first| first <= dropped))
+        || (dir == meta(&journal) && of_ends_file(name).is_some_and(|other| other != dropped))
 }
 
 /// Whether the file is a compressed segment beside the plain one.

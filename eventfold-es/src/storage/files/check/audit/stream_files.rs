@@ -1,6 +1,6 @@
 //! Each stream's files: the events, and the snapshot.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use crate::ids::StreamId;
 use crate::report::Severity;
@@ -17,15 +17,18 @@ use crate::storage::files::snapshots::snapshot;
 use crate::storage::files::streams::content;
 use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::end::line_hash;
+use crate::storage::files::streams::ends::end_of_dropped;
 use crate::storage::files::streams::load::line_before;
-use crate::storage::files::streams::stream::Stream;
+use crate::storage::files::streams::stream::{Stream, stream_hash};
 
 /// Checks the files of all streams in the journal or in the directory.
 pub(crate) fn check(audit: &mut Audit, progress: &mut Progress) -> StorageResult<()> {
     let mut ids: BTreeSet<StreamId> = audit.layout.list_all()?.into_iter().collect();
     ids.extend(audit.journaled.keys().cloned());
+    check_nameless(audit, &ids);
     for id in ids {
-        let journaled = audit.journaled.remove(&id).unwrap_or_default();
+        let before = || Journaled::after(audit.ends.of(stream_hash(&id)));
+        let journaled = audit.journaled.remove(&id).unwrap_or_else(before);
         let stream = audit.streams.get(&id);
         let before = audit.flaws.len();
         check_stream(audit, &stream, &journaled)?;
@@ -39,11 +42,44 @@ pub(crate) fn check(audit: &mut Audit, progress: &mut Progress) -> StorageResult
                 flaw.remedy = None;
             }
         }
-        if !journaled.commits.is_empty() {
+        if !journaled.is_empty() {
             audit.journaled.insert(id, journaled);
         }
     }
     Ok(())
+}
+
+/// Checks the files of all streams in a backup, which have what its journal does not have any more.
+pub(super) fn check_dropped(audit: &mut Audit) -> StorageResult<()> {
+    let ids: BTreeSet<StreamId> = audit.layout.list_all()?.into_iter().collect();
+    check_nameless(audit, &ids);
+    for id in ids {
+        let stream = audit.streams.get(&id);
+        let bytes = content::read_all(&stream)?.unwrap_or_default();
+        let before = audit.ends.of(stream_hash(&id));
+        if let Err((offset, cause)) = end_of_dropped(&stream, &before, &bytes) {
+            let flaw = Flaw::new(&stream.file(), Severity::Lost, cause);
+            audit.flaws.push(flaw.at(offset));
+        }
+    }
+    Ok(())
+}
+
+/// Notes that files are missing of streams whose names nothing tells any more: the journal begins after all
+/// their events.
+fn check_nameless(audit: &mut Audit, ids: &BTreeSet<StreamId>) {
+    let named: HashSet<_> = ids.iter().map(stream_hash).collect();
+    let nameless = audit.ends.streams().filter(|ends| !named.contains(ends));
+    let count = nameless.count();
+    if count > 0 {
+        let cause = format!(
+            "the directories of {count} streams are missing, whose events are all before position {}, at \
+             which the journal begins: restore them from a copy",
+            audit.beginning.first()
+        );
+        let dir = audit.layout.streams_dir();
+        audit.flaws.push(Flaw::new(&dir, Severity::Lost, cause));
+    }
 }
 
 fn check_stream(audit: &mut Audit, stream: &Stream, journaled: &Journaled) -> StorageResult<()> {
@@ -54,7 +90,7 @@ fn check_stream(audit: &mut Audit, stream: &Stream, journaled: &Journaled) -> St
             let archive = stream.dir().join(ARCHIVE_FILE);
             let offset = error.offset().unwrap_or_default();
             let cause = error.cause().to_string();
-            let flaw = if journaled.commits.is_empty() {
+            let flaw = if journaled.commits.is_empty() || journaled.before.version > 0 {
                 Flaw::new(&archive, Severity::Lost, cause)
             } else {
                 let remedy = Remedy::Rebuild(stream.id().clone());
@@ -67,6 +103,10 @@ fn check_stream(audit: &mut Audit, stream: &Stream, journaled: &Journaled) -> St
     };
     match &bytes {
         Some(bytes) => check_events(audit, stream, journaled, bytes),
+        None if journaled.before.version > 0 => {
+            let cause = format!("the file is missing; {}", not_in_journal(audit));
+            audit.flaws.push(Flaw::new(&path, Severity::Lost, cause));
+        }
         None => {
             if let Some(first) = journaled.commits.first() {
                 let severity = audit.grade(first.position);
@@ -98,7 +138,15 @@ fn check_stream(audit: &mut Audit, stream: &Stream, journaled: &Journaled) -> St
 fn check_events(audit: &mut Audit, stream: &Stream, journaled: &Journaled, bytes: &[u8]) {
     let path = stream.file();
     let rebuild = || Remedy::Rebuild(stream.id().clone());
-    let mut at = 0;
+    let mut at = match end_of_dropped(stream, &journaled.before, bytes) {
+        Ok(end) => end,
+        Err((offset, cause)) => {
+            let cause = format!("{cause}; {}", not_in_journal(audit));
+            let flaw = Flaw::new(&path, Severity::Lost, cause);
+            audit.flaws.push(flaw.at(offset));
+            return;
+        }
+    };
     for commit in &journaled.commits {
         let start = usize::try_from(commit.offset).unwrap_or(usize::MAX);
         let gap = bytes.get(at..start).unwrap_or_default();
@@ -132,6 +180,14 @@ fn check_events(audit: &mut Audit, stream: &Stream, journaled: &Journaled, bytes
         at = end;
     }
     check_rest(audit, stream, journaled, bytes, at);
+}
+
+/// Why the file of a stream is not written again.
+fn not_in_journal(audit: &Audit) -> String {
+    format!(
+        "it cannot be written again, because the journal begins at position {}: restore it from a copy",
+        audit.beginning.first()
+    )
 }
 
 /// Checks the bytes of a stream's file after the journal's lines. They begin at `start`.
@@ -194,7 +250,7 @@ fn check_rest(
         let flaw = if good_behind_bad {
             let cause = format!("{error}, and events follow that are not in the journal");
             Flaw::new(&path, Severity::Lost, cause)
-        } else if !journaled.commits.is_empty() {
+        } else if !journaled.is_empty() {
             let cause = format!(
                 "{error}; the line comes after the last event that the journal \
                  has of the stream"

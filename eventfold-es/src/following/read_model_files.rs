@@ -1,0 +1,41 @@
+//! The files of a read model in SQLite. Each version has files of its own in the directory of the read
+//! model: `v2.sqlite`, and after the first rebuild `v2.r1.sqlite`.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::text::shown;
+
+/// The files in the directory with their versions and numbers, in order.
+pub(crate) fn all_files(dir: &Path) -> io::Result<Vec<(u32, u64, PathBuf)>> {
+    let failed =
+        |error: io::Error| io::Error::new(error.kind(), format!("list {}: {error}", shown(dir)));
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        if let Some((version, number)) = name.and_then(number_of) {
+            files.push((version, number, path));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(feature = "sqlite")]
+pub(crate) fn file_name(version: u32, number: u64) -> String {
+    match number {
+        0 => format!("v{version}.sqlite"),
+        _ => format!("v{version}.r{number}.sqlite"),
+    }
+}
+
+/// The version and the number of the file called `name`.
+fn number_of(name: &str) -> Option<(u32, u64)> {
+    let name = name.strip_prefix('v')?.strip_suffix(".sqlite")?;
+    match name.split_once(".r") {
+        Some((version, number)) => Some((version.parse().ok()?, number.parse().ok()?)),
+        None => Some((name.parse().ok()?, 0)),
+    }
+}
