@@ -16,7 +16,7 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, get, post, put};
 use eventfold_es::http::as_problem;
 use eventfold_es::{AggregateStore, console, model};
-use metrics_exporter_prometheus::{BuildError, PrometheusBuilder};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};
 
 use crate::domain::customer::Registering;
 use crate::domain::queue::{PutOnCall, Queue, SetUp};
@@ -100,7 +100,8 @@ fn asset(media_type: &'static str, text: &'static str) -> MethodRouter<Aggregate
 /// What the store counts, for Prometheus.
 fn metrics(store: &AggregateStore) -> Result<MethodRouter<AggregateStore>, BuildError> {
     const SECONDS: [f64; 8] = [0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0];
-    let recorder = PrometheusBuilder::new().set_buckets(&SECONDS)?;
+    let times = Matcher::Suffix("_seconds".to_owned());
+    let recorder = PrometheusBuilder::new().set_buckets_for_metric(times, &SECONDS)?;
     let (store, recorder) = (store.clone(), Arc::new(recorder.build_recorder()));
     Ok(get(move || async move {
         metrics::with_local_recorder(&*recorder, || store.publish_metrics());

@@ -1,8 +1,6 @@
 //! The API: commands, two reads, and what happens as it happens. All commands are JSON, which a page of another origin
 //! cannot send.
 
-use std::io;
-
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -59,8 +57,8 @@ pub(crate) async fn open(
 ) -> Answered {
     let customer = command.customer.clone();
     let board = sent.store.sql::<Board>().await?;
-    let known = board.query(move |db| is_customer(db, &customer)).await;
-    if !known.map_err(io::Error::other)? {
+    let known = board.query(move |db| is_customer(db, &customer));
+    if !known.await? {
         return Err(ProblemDetails::refused("there is no such customer"));
     }
     let ticket = sent.store.get::<Ticket>(&id).await?;
@@ -124,8 +122,8 @@ pub(crate) async fn tickets(
     let board = store.sql::<Board>().await?;
     let reached = after.wait(&store, |position| board.wait_for(position));
     reached.await?;
-    let tickets = board.query(move |db| listed(db, &filter)).await;
-    Ok(JsonBody(tickets.map_err(io::Error::other)?))
+    let tickets = board.query(move |db| listed(db, &filter));
+    Ok(JsonBody(tickets.await?))
 }
 
 /// A ticket with its version as `ETag`, which a command then has as `If-Match`.

@@ -167,7 +167,7 @@ pub(crate) fn queues(head: Position, queues: &[QueueRow]) -> Markup {
         @for queue in queues {
             div.forms {
                 (form("PUT", &path("/api/queues/", &queue.name, "/on-call"), &html! {
-                    input name="agent" placeholder="nobody" aria-label={ "On call for " (queue.name) };
+                    input name="agent" value=[&queue.on_call] placeholder="nobody" aria-label={ "On call for " (queue.name) };
                     button { "Put on call for " (queue.name) }
                 }))
                 (form("PUT", &path("/api/queues/", &queue.name, ""), &html! {

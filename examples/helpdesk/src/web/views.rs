@@ -1,7 +1,5 @@
 //! What the pages read, each from one moment.
 
-use std::io;
-
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use eventfold_es::http::ProblemDetails;
@@ -38,8 +36,7 @@ async fn read<R: Send + 'static>(
     store: &AggregateStore,
     read: impl FnOnce(&SqlTables<'_>) -> rusqlite::Result<R> + Send + 'static,
 ) -> Result<R, ProblemDetails> {
-    let board = store.sql::<Board>().await?;
-    Ok(board.query(read).await.map_err(io::Error::other)?)
+    Ok(store.sql::<Board>().await?.query(read).await?)
 }
 
 pub(crate) async fn list(

@@ -18,11 +18,13 @@ async fn the_list_is_what_was_asked_for() {
     assert_eq!(desk.listed("status=answered").await, ["t-3"]);
     assert_eq!(desk.listed("queue=billing&search=PRINT").await, ["t-2"]);
     assert!(desk.listed("search=nothing%25").await.is_empty());
-    // A client that names a position waits for it, and one that is never reached is not waited for long.
+    // A client that names a position waits for it, but not for one that never was.
     let answer = desk.post("/api/tickets/t-1/close", json!({})).await.is(200);
     let after = answer.header("eventfold-position").to_owned();
     let closed = desk.listed(&format!("status=closed&after={after}")).await;
     assert_eq!(closed, ["t-1"]);
+    let never = desk.get("/api/tickets?after=9999").await.is(400);
+    never.says("ahead of the newest event");
 }
 
 #[tokio::test]

@@ -1,17 +1,20 @@
 //! The program itself: killed, told to end, copied.
 #![cfg(unix)]
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
 
 use serde_json::{Value, json};
 
 /// A running help desk. Killed even if the test fails.
 struct Desk {
     process: Child,
-    log: BufReader<ChildStdout>,
+    log: Receiver<String>,
     address: String,
 }
 
@@ -28,12 +31,33 @@ fn helpdesk(data: &Path) -> Command {
     command
 }
 
+/// The whole response, headers and all. `begin` is the first line, and headers.
+fn ask(address: &str, begin: &str, body: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    let length = body.len();
+    write!(
+        stream,
+        "{begin}\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    )?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response)?;
+    Ok(response)
+}
+
 impl Desk {
     fn start(data: &Path) -> Self {
         let mut command = helpdesk(data);
         command.args(["--listen", "127.0.0.1:0"]);
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
-        let log = BufReader::new(process.stdout.take().unwrap());
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let (send, log) = mpsc::channel();
+        // Always, so that the program never waits to write.
+        thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let _ = send.send(line);
+            }
+        });
         let address = String::new();
         let mut desk = Self {
             process,
@@ -47,31 +71,18 @@ impl Desk {
     }
 
     /// Reads the log up to this message.
-    fn log_until(&mut self, message: &str) -> Value {
-        let mut line = String::new();
-        while self.log.read_line(&mut line).unwrap() > 0 {
+    fn log_until(&self, message: &str) -> Value {
+        for line in &self.log {
             let entry: Value = serde_json::from_str(&line).unwrap();
             if entry["message"] == message {
                 return entry;
             }
-            line.clear();
         }
         panic!("the log ended without `{message}`");
     }
 
-    /// The whole response, headers and all.
     fn ask(&self, method: &str, path: &str, body: &str) -> String {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        let (address, length) = (&self.address, body.len());
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
-             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-        )
-        .unwrap();
-        let mut response = String::new();
-        stream.read_to_string(&mut response).unwrap();
-        response
+        ask(&self.address, &format!("{method} {path} HTTP/1.1"), body).unwrap()
     }
 
     #[track_caller]
@@ -110,6 +121,59 @@ fn what_was_answered_is_there_after_the_program_was_killed() {
         drop(desk);
         desk = Desk::start(dir.path());
         desk.has(&format!("t-{round}"));
+    }
+}
+
+/// Four people write 50 answers each, and send all of them again.
+#[test]
+fn what_is_sent_again_after_a_kill_takes_effect_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let desk = Desk::start(dir.path());
+    desk.register();
+    desk.open_ticket("t-1");
+    let answered = AtomicUsize::new(0);
+    let send_all = |address: &str| {
+        thread::scope(|scope| {
+            for person in 0..4 {
+                let answered = &answered;
+                scope.spawn(move || {
+                    for answer in 0..50 {
+                        let begin = format!(
+                            "POST /api/tickets/t-1/answers HTTP/1.1\r\nX-Remote-User: p-{person}\r\n\
+                             Idempotency-Key: a-{answer}"
+                        );
+                        let body = json!({ "text": format!("({person}/{answer})") }).to_string();
+                        match ask(address, &begin, &body) {
+                            Ok(response) if response.starts_with("HTTP/1.1 200") => {
+                                answered.fetch_add(1, Ordering::Relaxed);
+                            }
+                            // The program is gone, or went away meanwhile.
+                            _ => break,
+                        }
+                    }
+                });
+            }
+        });
+    };
+    let address = desk.address.clone();
+    thread::scope(|scope| {
+        let sending = scope.spawn(|| send_all(&address));
+        while answered.load(Ordering::Relaxed) < 60 && !sending.is_finished() {
+            thread::yield_now();
+        }
+        drop(desk);
+    });
+    let before = answered.swap(0, Ordering::Relaxed);
+    assert!((60..200).contains(&before), "it was killed too late");
+    let desk = Desk::start(dir.path());
+    send_all(&desk.address);
+    assert_eq!(answered.load(Ordering::Relaxed), 200);
+    let page = desk.ask("GET", "/tickets/t-1", "");
+    for person in 0..4 {
+        for answer in 0..50 {
+            let text = format!("({person}/{answer})");
+            assert_eq!(page.matches(&text).count(), 1, "{text}");
+        }
     }
 }
 
@@ -157,7 +221,7 @@ fn a_copy_of_the_running_help_desk_is_a_help_desk() {
 #[test]
 fn a_request_is_logged_with_its_trace() {
     let dir = tempfile::tempdir().unwrap();
-    let mut desk = Desk::start(dir.path());
+    let desk = Desk::start(dir.path());
     desk.register();
     let decided = desk.log_until("answered");
     assert_eq!(
