@@ -221,7 +221,8 @@
 //! Reading an aggregate fails with a [`StateError`], dispatching a command with a [`DispatchError`],
 //! opening and reading files with an [`io::Error`](std::io::Error). Each function lists its kinds:
 //! [`ResourceBusy`](std::io::ErrorKind::ResourceBusy) for a directory in use,
-//! [`InvalidData`](std::io::ErrorKind::InvalidData) for a damaged file.
+//! [`InvalidData`](std::io::ErrorKind::InvalidData) for a damaged file. [`JournalDropped`] is within one if
+//! events were [dropped](AggregateStoreBuilder::keep_journal_for) from the journal that would have to be read.
 //!
 //! ## When a file is damaged
 //!
@@ -302,7 +303,8 @@
 //! `pos` and `version` are those of the first event, `offset` is where its line begins in the
 //! stream's file, and `durable` the newest position that was durable before. The newest file is
 //! filled with zeros to its end. Older ones are compressed in the background, to
-//! `<first position>.jsonl.zst` ([`compress_journal`](AggregateStoreBuilder::compress_journal)).
+//! `<first position>.jsonl.zst` ([`compress_journal`](AggregateStoreBuilder::compress_journal)). All are kept,
+//! unless [`keep_journal_for`](AggregateStoreBuilder::keep_journal_for) says otherwise.
 //! `eventfold-es/docs/format.md` in the repository describes every file in bytes.
 //!
 //! ```sh

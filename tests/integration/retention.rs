@@ -724,6 +724,7 @@ async fn what_looks_at_the_store_beside_it_is_told_too() {
     tells(&error, dropped, at(0));
     fill(&store, ROUNDS..ROUNDS + 2).await;
     early.refresh().unwrap();
+    assert_eq!(early.begins_after(), dropped);
     let late = StoreReader::open(dir.path()).unwrap();
     assert_eq!(late.begins_after(), dropped);
     let id = eventfold_es::StreamId::new("ledger", "l-1").unwrap();
