@@ -221,7 +221,9 @@ impl Storage {
     ) -> StorageResult<DroppedJournal> {
         match self {
             Self::Files(files) => files.drop_old_journal(keep_for, needs).await,
-            _ => self.check_can_drop().map(|()| DroppedJournal::default()),
+            Self::Memory(_) => self.check_can_drop().map(|()| DroppedJournal::default()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => self.check_can_drop().map(|()| DroppedJournal::default()),
         }
     }
 
@@ -251,7 +253,9 @@ impl Storage {
     pub(crate) fn dropped(&self) -> u64 {
         match self {
             Self::Files(files) => files.journal_index().dropped(),
-            _ => 0,
+            Self::Memory(_) => 0,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => 0,
         }
     }
 
@@ -416,7 +420,9 @@ impl Storage {
     pub(crate) fn read_models(&self) -> StorageResult<Vec<(String, PathBuf)>> {
         match self {
             Self::Files(files) => files.read_models(),
-            _ => Ok(Vec::new()),
+            Self::Memory(_) => Ok(Vec::new()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => Ok(Vec::new()),
         }
     }
 

@@ -179,7 +179,7 @@ async fn aggregates_commands_and_followers_go_on_without_the_files_that_they_do_
     // A version is found in the aggregate's own file.
     let past = ledger.at("2".parse::<Version>().unwrap()).await.unwrap();
     assert_eq!(past.state.text, "00006 ".repeat(3_000));
-    assert!(store.compress().await.unwrap() > 0);
+    store.compress().await.unwrap();
     assert_eq!(states(&store).await, after);
     store.archive::<Ledger>("l-1").await.unwrap();
     store.shutdown().await.unwrap();
@@ -386,14 +386,9 @@ async fn whoever_reads_in_this_process_keeps_what_is_not_read_yet() {
     make(dir.path()).await;
     let store = builder(dir.path()).open().await.unwrap();
     let mut events = store.subscribe(Position::default());
-    let first = in_time("the first event", events.next())
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(first.position(), at(1));
     let kept = why(&store, ANY_AGE).await;
-    assert!(matches!(kept, WhyKept::Reader { .. }), "{kept}");
-    for _ in 2..=number(store.head()) {
+    assert_eq!(kept, WhyKept::Reader { position: at(0) });
+    for _ in 1..=number(store.head()) {
         in_time("the next event", events.next())
             .await
             .unwrap()
@@ -729,6 +724,7 @@ async fn what_looks_at_the_store_beside_it_is_told_too() {
     tells(&error, dropped, at(0));
     fill(&store, ROUNDS..ROUNDS + 2).await;
     early.refresh().unwrap();
+    assert_eq!(early.begins_after(), dropped);
     let late = StoreReader::open(dir.path()).unwrap();
     assert_eq!(late.begins_after(), dropped);
     let id = eventfold_es::StreamId::new("ledger", "l-1").unwrap();

@@ -19,9 +19,10 @@ pub(crate) fn chains(
     positions: &BTreeSet<u64>,
 ) -> StorageResult<BTreeMap<u64, u64>> {
     let mut reader = storage.reader(0);
-    let (first, head) = (storage.dropped().max(1), storage.ask_head()?);
-    let held = positions.iter();
-    let held = held.filter(|position| (first..=head).contains(*position));
+    let there = storage.dropped().max(1)..=storage.ask_head()?;
+    let held = positions
+        .iter()
+        .filter(|position| there.contains(*position));
     held.map(|position| Ok((*position, reader.history_at(*position)?)))
         .collect()
 }

@@ -54,6 +54,7 @@ impl Asked {
                 let records = self.storage.records(kind, &name);
                 let positions = of_records(&records)?;
                 if !positions.is_empty() {
+                    records.make_durable()?;
                     saved.insert((kind, name.clone()));
                 }
                 needs.extend(positions.into_iter().map(|position| Need {

@@ -95,7 +95,9 @@ impl Storage {
     ) -> StorageResult<()> {
         match self {
             Self::Files(files) => files.each_dropped(dropped, each),
-            _ => Ok(()),
+            Self::Memory(_) => Ok(()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => Ok(()),
         }
     }
 

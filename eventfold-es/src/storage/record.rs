@@ -54,6 +54,17 @@ impl Records {
         }
     }
 
+    /// Makes the records durable as they can be read now. A process that was killed may have left them only in
+    /// the system's memory.
+    pub(crate) fn make_durable(&self) -> StorageResult<()> {
+        match self {
+            Self::Files(records) => records.make_durable(),
+            Self::Memory(_) => Ok(()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => Ok(()),
+        }
+    }
+
     /// Replaces a record atomically and durably.
     pub(crate) fn replace(&self, name: RecordName, content: &[u8]) -> StorageResult<()> {
         match self {

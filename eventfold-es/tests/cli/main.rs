@@ -6,6 +6,7 @@
 mod backups;
 mod big;
 mod codes;
+mod dropped;
 mod hostile;
 mod lifecycles;
 mod moving;

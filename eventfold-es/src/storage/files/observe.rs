@@ -117,7 +117,13 @@ impl ObservedJournal {
 
     /// Looks for events that became durable since the last look.
     pub(crate) fn refresh(&mut self) -> StorageResult<()> {
-        self.look(Sync::IfQuiet)
+        self.look(Sync::IfQuiet)?;
+        let beginning = Beginning::read(&self.dir)?;
+        if beginning.dropped > self.index.dropped() {
+            // Whoever reads what is gone is told so anyway.
+            let _ = self.index.drop_before(beginning.first());
+        }
+        Ok(())
     }
 
     /// The position of the newest event that is known to be durable.

@@ -70,6 +70,11 @@ impl FileRecords {
         disk::replace_durably(&self.path(name), content)
     }
 
+    /// A record was made durable before it got its name.
+    pub(crate) fn make_durable(&self) -> StorageResult<()> {
+        disk::sync_dir(&self.dir)
+    }
+
     pub(crate) fn remove(&self, name: RecordName) -> StorageResult<()> {
         disk::remove(&self.path(name))
     }

@@ -322,7 +322,9 @@ impl Thread {
         // One of those that were to be compressed may be gone.
         if !was_idle && dropped.as_ref().is_ok_and(|dropped| dropped.files > 0) {
             self.compressor.abandon();
-            self.compressor.look()?;
+            if let Err(error) = self.compressor.look() {
+                tracing::warn!(%error, "no segment of the journal is compressed now");
+            }
         }
         dropped
     }

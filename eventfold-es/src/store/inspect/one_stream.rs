@@ -12,12 +12,14 @@ use std::path::Path;
 use crate::ids::{StreamId, Version};
 use crate::storage::encoding::event_line;
 use crate::storage::error::{StorageError, StorageResult};
+use crate::storage::files::journal::beginning::Beginning;
 use crate::storage::files::journal::reader::Reader;
 use crate::storage::files::layout::{EVENTS_FILE, StreamLayout};
 use crate::storage::files::observe::ObservedJournal;
 use crate::storage::files::recovery::redo_point::RedoPoint;
 use crate::storage::files::streams::content::Content;
 use crate::storage::files::streams::end::line_hash;
+use crate::storage::files::streams::ends::Ends;
 use crate::storage::files::streams::high_water::HighWaterMarks;
 use crate::storage::files::streams::mark::Mark;
 use crate::storage::files::streams::stream::stream_hash;
@@ -32,7 +34,10 @@ pub(super) fn read(
     mut each: impl FnMut(Entry<'_>) -> ControlFlow<()>,
 ) -> StorageResult<()> {
     let dir = layout.stream_dir(id.aggregate_type(), id.id());
-    let proven = proven(layout, journal, id, &dir)?;
+    let proven = match proven(layout, journal, id, &dir)? {
+        Some(proven) => Some(proven),
+        None => at_beginning(layout, id, &dir)?,
+    };
     let (after, known) = proven.unwrap_or_default();
     if known.version > 0 && read_file(&dir, id, known.version, &mut each)?.is_break() {
         return Ok(());
@@ -71,6 +76,19 @@ fn proven(
         // A file that cannot be read is no shortcut: the journal has everything.
         && has_line(stream_dir, id, mark).unwrap_or(false);
     Ok(is_there.then_some((redo_point.end.position, mark)))
+}
+
+/// The same at the beginning of a journal whose older events were dropped.
+fn at_beginning(
+    layout: &StreamLayout,
+    id: &StreamId,
+    stream_dir: &Path,
+) -> StorageResult<Option<(u64, Mark)>> {
+    let journal = layout.journal_dir();
+    let beginning = Beginning::read(&journal)?;
+    let mark = Ends::read(&journal, &beginning)?.of(stream_hash(id));
+    let is_there = mark.version == 0 || has_line(stream_dir, id, mark)?;
+    Ok(is_there.then_some((beginning.dropped, mark)))
 }
 
 /// Whether the stream's files have our lines from the first version to that of the mark, which has its

@@ -47,9 +47,9 @@ struct Counts {
 #[derive(Serialize)]
 struct Document<'a> {
     head: Position,
-    /// What is counted is after this position.
-    #[serde(skip_serializing_if = "is_beginning")]
-    begins_after: Position,
+    /// What is counted is after this position, if older events were dropped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    begins_after: Option<Position>,
     closed: bool,
     events: u64,
     bytes: u64,
@@ -58,10 +58,6 @@ struct Document<'a> {
     days: Vec<OfDay>,
     largest: Vec<StreamJson<'a>>,
     disk: Vec<OfPart>,
-}
-
-fn is_beginning(position: &Position) -> bool {
-    *position == Position::default()
 }
 
 #[derive(Serialize)]
@@ -157,7 +153,7 @@ fn document<'a>(
     });
     Ok(Document {
         head: reader.head(),
-        begins_after: reader.begins_after(),
+        begins_after: Some(reader.begins_after()).filter(|after| *after > Position::default()),
         closed: reader.was_closed(),
         events: counts.all.events,
         bytes: counts.all.bytes,
