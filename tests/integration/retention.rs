@@ -1,6 +1,5 @@
 //! Stores that drop the oldest files of their journal: what keeps a file, who is told, and what works as before.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -201,7 +200,7 @@ async fn a_file_stays_while_its_newest_event_is_young() {
     assert!(
         matches!(why(&store, keep_for).await, WhyKept::TooYoung { newest } if newest == clock.now())
     );
-    clock.advance(keep_for - Duration::from_secs(1));
+    clock.advance(Duration::from_secs(3599));
     assert!(matches!(
         why(&store, keep_for).await,
         WhyKept::TooYoung { .. }
@@ -565,8 +564,6 @@ async fn whoever_would_have_to_read_what_was_dropped_is_told_where_the_journal_b
         error.to_string().contains("begins after position"),
         "{error}"
     );
-    let lines = io::Cursor::new(Vec::from("{}\n"));
-    assert!(store.import(lines).await.is_err());
     drop((events, backwards));
     store.shutdown().await.unwrap();
 
@@ -698,8 +695,7 @@ async fn a_backup_from_before_keeps_everything_and_one_from_after_has_the_aggreg
         .await
         .unwrap();
     // A backup that is opened becomes a store.
-    let store = builder(fresh.path()).open().await;
-    let store = store.unwrap();
+    let store = builder(fresh.path()).open().await.unwrap();
     assert_eq!(number(store.head()), 2 * ROUNDS);
     states(&store).await;
     store.shutdown().await.unwrap();
@@ -710,11 +706,7 @@ async fn what_looks_at_the_store_beside_it_is_told_too() {
     let dir = fast_temp_dir();
     make(dir.path()).await;
     let mut early = StoreReader::open(dir.path()).unwrap();
-    let mut seen = BTreeMap::new();
-    let first = early.read(Position::default(), |entry| {
-        seen.insert(entry.event().record().position(), ());
-        ControlFlow::Break(())
-    });
+    let first = early.read(Position::default(), |_| ControlFlow::Break(()));
     first.unwrap();
     let store = builder(dir.path()).open().await.unwrap();
     let dropped = store.drop_old_journal(ANY_AGE).await.unwrap().begins_after;
