@@ -53,6 +53,7 @@
 //! | <span id="conflict">409</span> | `conflict` | other writers were first, again and again: send again | nothing |
 //! | <span id="archived">409</span> | `archived` | the aggregate is archived, which can be undone | nothing |
 //! | <span id="ended">410</span> | `ended` | the aggregate has ended, for good | nothing |
+//! | <span id="dropped">410</span> | `dropped` | the events were dropped from the journal; `begins_after` tells up to which position | nothing |
 //! | <span id="version-not-met">412</span> | `version-not-met` | the condition does not hold; `version` and `ETag` tell the version | nothing |
 //! | <span id="too-large">413</span> | `too-large` | the body or the group of commands is too large | nothing |
 //! | <span id="wrong-type">415</span> | `wrong-type` | the body is not JSON | nothing |

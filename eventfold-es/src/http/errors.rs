@@ -8,10 +8,12 @@ use std::time::{Duration, SystemTime};
 
 use axum::http::header;
 
-use crate::error::{DispatchError, ExecuteError, Refused, StateError, TogetherError, shown_time};
+use crate::error::{
+    DispatchError, ExecuteError, JournalDropped, Refused, StateError, TogetherError, shown_time,
+};
 use crate::http::etag::etag;
 use crate::http::problem::{ProblemDetails, ProblemType};
-use crate::ids::{InvalidStreamId, Version};
+use crate::ids::{InvalidStreamId, Position, Version};
 use crate::store::{AppendError, WaitError};
 use crate::text::Shown;
 
@@ -202,6 +204,14 @@ impl ProblemDetails {
         Self::logged(ProblemType::Internal, error)
     }
 
+    /// The answer to a request for events that were dropped from the journal, up to this position.
+    pub(crate) fn dropped(begins_after: Position) -> Self {
+        let detail = format!("Only the events after position {begins_after} are kept. Begin anew.");
+        Self::of(ProblemType::Dropped)
+            .with_detail(detail)
+            .with_member("begins_after", begins_after.get())
+    }
+
     /// The answer to a request whose condition does not hold. It tells the version, as a member and as `ETag`.
     pub(crate) fn version_not_met(actual: Version) -> Self {
         let problem =
@@ -284,6 +294,9 @@ impl From<io::Error> for ProblemDetails {
         if let Some(invalid) = inner {
             return Self::from(InvalidStreamId::clone(invalid));
         }
+        if let Some(dropped) = JournalDropped::of(&error) {
+            return Self::dropped(dropped.begins_after);
+        }
         match error.kind() {
             Kind::StorageFull | Kind::QuotaExceeded => {
                 Self::logged(ProblemType::DiskFull, &error).with_detail(NOTHING_STORED)
@@ -360,4 +373,23 @@ fn unavailable(error: &dyn Display) -> ProblemDetails {
     ProblemDetails::logged(ProblemType::Unavailable, error)
         .with_detail(NOTHING_STORED)
         .retry_after(AGAIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use crate::http::problem::ProblemDetails;
+    use crate::storage::error::StorageError;
+
+    #[test]
+    fn dropped_events_are_gone() {
+        let error =
+            io::Error::from(StorageError::dropped(3, 17).in_context("the log cannot be read"));
+        let problem = ProblemDetails::from(error).to_json();
+        assert_eq!(
+            (&problem["status"], &problem["begins_after"]),
+            (&410.into(), &17.into())
+        );
+    }
 }

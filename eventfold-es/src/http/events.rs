@@ -55,7 +55,8 @@ impl LastEventId {
     /// # Errors
     ///
     /// 400: the position is ahead of the newest event, so it comes from another store, or this one was restored
-    /// from a backup. 503: the database is not reached, or the store is shut down.
+    /// from a backup. 410: the events after it were
+    /// [dropped](crate::AggregateStoreBuilder::keep_journal_for). 503: the database is not reached, or the store is shut down.
     ///
     /// See the example of [`EventStream`].
     pub async fn subscribe(
@@ -65,8 +66,18 @@ impl LastEventId {
     ) -> Result<Subscription, ProblemDetails> {
         let position = self.0.unwrap_or(from);
         check_stored(store, position, "`Last-Event-ID`").await?;
+        check_kept(position, store.inner.storage.dropped())?;
         Ok(store.subscribe(position))
     }
+}
+
+/// Fails if events after `position` were dropped from the journal, which has none up to `dropped`. A stream that
+/// ended by that would be asked for again and again.
+fn check_kept(position: Position, dropped: u64) -> Result<(), ProblemDetails> {
+    if position.get() < dropped {
+        return Err(ProblemDetails::dropped(Position::new(dropped)));
+    }
+    Ok(())
 }
 
 impl<S: Sync> FromRequestParts<S> for LastEventId {
@@ -223,5 +234,18 @@ impl Stream for ToldEvents {
 fn note_end(error: &io::Error) {
     if error.kind() != io::ErrorKind::NotConnected {
         tracing::error!(%error, "a stream of events ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Position, check_kept};
+
+    #[test]
+    fn a_stream_begins_where_the_journal_does_or_later() {
+        assert!(check_kept(Position::new(0), 0).is_ok());
+        assert!(check_kept(Position::new(17), 17).is_ok());
+        assert!(check_kept(Position::new(18), 17).is_ok());
+        assert_eq!(check_kept(Position::new(16), 17).unwrap_err().status(), 410);
     }
 }

@@ -47,6 +47,9 @@ pub enum ProblemType {
     Conflict,
     /// 410: the aggregate has [ended](crate::AggregateStore::end).
     Ended,
+    /// 410: the events were dropped from the journal
+    /// ([`keep_journal_for`](crate::AggregateStoreBuilder::keep_journal_for)).
+    Dropped,
     /// 409: the aggregate is [archived](crate::AggregateStore::archive).
     Archived,
     /// 400: a header, the query or the body of the request cannot be read.
@@ -89,6 +92,7 @@ impl ProblemType {
         Self::KeyRequired,
         Self::Conflict,
         Self::Ended,
+        Self::Dropped,
         Self::Archived,
         Self::Malformed,
         Self::InvalidId,
@@ -130,6 +134,7 @@ impl ProblemType {
             ),
             Self::Conflict => (S::CONFLICT, "conflict", "Others were first"),
             Self::Ended => (S::GONE, "ended", "It has ended"),
+            Self::Dropped => (S::GONE, "dropped", "The events are not kept any more"),
             Self::Archived => (S::CONFLICT, "archived", "It is archived"),
             Self::Malformed => (S::BAD_REQUEST, "malformed", "The request cannot be read"),
             Self::InvalidId => (S::BAD_REQUEST, "invalid-id", "The id is not valid"),
