@@ -127,6 +127,7 @@ mod clock;
 pub mod console;
 mod derive;
 pub(crate) mod domain;
+mod erasures;
 mod error;
 mod event;
 pub(crate) mod following;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::clock::monotonic_nanos;
-use crate::personal::Erasures;
+use crate::erasures::Erasures;
 
 mod commands;
 mod histogram;

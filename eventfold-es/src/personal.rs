@@ -7,7 +7,6 @@
 
 #[cfg(feature = "personal")]
 mod envelope;
-mod erasures;
 #[cfg(feature = "personal")]
 mod error;
 #[cfg(feature = "personal")]
@@ -24,7 +23,6 @@ pub(crate) mod sealing;
 #[cfg(feature = "personal")]
 mod value;
 
-pub(crate) use erasures::{Erasures, ReadAfter};
 #[cfg(feature = "personal")]
 pub use error::KeyError;
 #[cfg(feature = "personal")]

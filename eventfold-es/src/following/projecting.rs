@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::domain::process_manager::OnFailure;
 use crate::domain::projection::Projection;
+use crate::erasures::ReadAfter;
 use crate::error::closed;
 use crate::event::EventSet;
 use crate::following::checkpoint;
@@ -15,7 +16,6 @@ use crate::following::exclusive::Exclusive;
 use crate::following::follower::Follower;
 use crate::following::lease::{Candidate, Lease};
 use crate::following::status::Progress;
-use crate::personal::ReadAfter;
 use crate::storage::Storage;
 use crate::storage::record::Records;
 use crate::storage::record_name::{Follower as Follows, RecordName};

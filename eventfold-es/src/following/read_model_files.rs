@@ -39,3 +39,25 @@ fn number_of(name: &str) -> Option<(u32, u64)> {
         None => Some((name.parse().ok()?, 0)),
     }
 }
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_file_tells_its_version_and_number() {
+        for (version, number) in [(1, 0), (2, 1), (10, 12)] {
+            let name = file_name(version, number);
+            assert_eq!(number_of(&name), Some((version, number)), "{name}");
+        }
+        for other in [
+            "v1.sqlite-wal",
+            "x1.sqlite",
+            "v.sqlite",
+            "v1.rx.sqlite",
+            "lock",
+        ] {
+            assert_eq!(number_of(other), None, "{other}");
+        }
+    }
+}

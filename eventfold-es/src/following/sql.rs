@@ -535,25 +535,3 @@ fn misfit<P: SqlProjection>(found: &Found, storage: &Storage) -> io::Result<Opti
         .any(is_known)
         .then(|| "an event that was left out because its name was unknown is known now".to_owned()))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_name_of_a_file_tells_its_version_and_number() {
-        for (version, number) in [(1, 0), (2, 1), (10, 12)] {
-            let name = file_name(version, number);
-            assert_eq!(number_of(&name), Some((version, number)), "{name}");
-        }
-        for other in [
-            "v1.sqlite-wal",
-            "x1.sqlite",
-            "v.sqlite",
-            "v1.rx.sqlite",
-            "lock",
-        ] {
-            assert_eq!(number_of(other), None, "{other}");
-        }
-    }
-}

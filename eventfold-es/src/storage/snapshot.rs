@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::domain::command::Fingerprint;
+use crate::erasures::ReadAfter;
 use crate::event::Standing;
 use crate::ids::StreamId;
-use crate::personal::ReadAfter;
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::place::Place;
 

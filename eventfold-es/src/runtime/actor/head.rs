@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use crate::domain::aggregate::{Aggregate, apply_all};
+use crate::erasures::ReadAfter;
 use crate::error::{guarded, panic_message};
 use crate::event::Standing;
-use crate::personal::ReadAfter;
 use crate::runtime::actor::keys::Keys;
 use crate::storage::snapshot::Draft;
 use crate::storage::stream::Stream;
