@@ -284,12 +284,14 @@ pub(crate) fn state_at(
 ) -> Result<StateAt> {
     let places = shared.summary().places(known.name, id);
     let mut states = (known.begin)();
+    let begins_after = shared.source.begins_after();
     let (mut before, mut event, mut failed) = (None, None, None);
-    let mut reached = 0;
+    let (mut reached, mut lacks_first) = (0, false);
     if version > 0 {
         each_of_stream(&shared.source, &places, (known.name, id), &mut |recorded| {
             let at = u64::from(recorded.version());
-            if at > version {
+            // Without its first event there is no state.
+            if at > version || (reached == 0 && at > 1) {
                 return ControlFlow::Break(());
             }
             reached = at;
@@ -305,7 +307,8 @@ pub(crate) fn state_at(
                 ControlFlow::Continue(())
             }
         })?;
-        if reached < version && failed.is_none() {
+        lacks_first = reached == 0 && begins_after > 0;
+        if reached < version && failed.is_none() && !lacks_first {
             return Err(Failure::NotThere(format!(
                 "The newest version of `{}/{}` is {reached}.",
                 Shown(known.name),
@@ -314,10 +317,13 @@ pub(crate) fn state_at(
         }
     }
     let state = match failed {
-        Some(error) => Err(error),
-        None => states.json(),
+        Some(error) => Err(error.to_string()),
+        None if lacks_first => Err(format!(
+            "its first events were dropped from the journal, which begins after position {begins_after}, so no \
+             state is made of the others"
+        )),
+        None => states.json().map_err(|error| error.to_string()),
     };
-    let state = state.map_err(|error| error.to_string());
     let changes = match (&before, &state) {
         (Some(before), Ok(after)) => changes(before, after),
         _ => None,

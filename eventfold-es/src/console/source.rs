@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
+use crate::error::JournalDropped;
 use crate::event::StoredEvent;
 use crate::ids::Position;
 use crate::runtime::background::blocking;
@@ -97,8 +98,18 @@ impl Source {
         }
     }
 
-    /// Passes the events after the position `after` to `each`, until it breaks off.
+    /// The position up to which events were dropped from the journal; 0 if none was.
+    pub(crate) fn begins_after(&self) -> u64 {
+        match self {
+            Self::Store(store) => store.inner.storage.dropped(),
+            Self::Directory(directory) => directory.reader().begins_after().get(),
+        }
+    }
+
+    /// Passes the events after the position `after` to `each`, until it breaks off. Those that were dropped
+    /// are passed over.
     pub(crate) fn read(&self, after: u64, each: Each<'_>) -> io::Result<()> {
+        let after = after.max(self.begins_after());
         match self {
             Self::Store(store) => {
                 let storage = &store.inner.storage;
@@ -121,8 +132,16 @@ impl Source {
         }
     }
 
-    /// Passes the events before the position `before` to `each`, the newest first, until it breaks off.
+    /// Passes the events before the position `before` to `each`, the newest first, until it breaks off or
+    /// comes to those that were dropped.
     pub(crate) fn read_backwards(&self, before: Option<u64>, each: Each<'_>) -> io::Result<()> {
+        match self.read_back(before, each) {
+            Err(error) if JournalDropped::of(&error).is_some() => Ok(()),
+            read => read,
+        }
+    }
+
+    fn read_back(&self, before: Option<u64>, each: Each<'_>) -> io::Result<()> {
         match self {
             Self::Store(store) => {
                 let log = store.inner.storage.log();

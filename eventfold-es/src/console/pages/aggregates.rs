@@ -9,6 +9,7 @@ use crate::console::asked::{Asked, Base, Link};
 use crate::console::failure::{Failure, Result};
 use crate::console::html::{aggregate_link, bytes, counted, empty, name, number, time};
 use crate::console::layout::Page;
+use crate::console::pages::overview::dropped;
 use crate::console::reading::ROWS;
 use crate::console::shared::Shared;
 use crate::console::summary::{StreamRow, Summary};
@@ -61,6 +62,7 @@ pub(crate) async fn page(shared: &Arc<Shared>, asked: &Asked) -> Result<Page> {
         let shown = sorted_part(&summary, &mut rows, order, first);
         Ok(html! {
             (form(&summary, &asked, order))
+            (dropped(&shared.source))
             p.quiet role="status" {
                 (counted(count as u64, "aggregate"))
                 @if summary.unlisted > 0 {

@@ -13,6 +13,7 @@ use crate::console::read_side;
 use crate::console::read_side::ReadSideView;
 use crate::console::reading::{Wanted, log_page};
 use crate::console::shared::{DiskKnown, Shared};
+use crate::console::source::Source;
 use crate::console::summary::{MINUTE, Summary};
 
 /// How many minutes the chart shows.
@@ -57,6 +58,7 @@ pub(crate) async fn page(shared: &Arc<Shared>, asked: &Asked) -> Result<Page> {
                 div { dt { "Disk" } dd { (disk_sum(&disk)) } }
                 div { dt { "Store" } dd.text { (condition.text) } }
             }
+            (dropped(&shared.source))
             section aria-labelledby="rate" {
                 h2 #rate { "Events per minute" }
                 (chart(&summary, minute))
@@ -89,6 +91,17 @@ pub(crate) async fn page(shared: &Arc<Shared>, asked: &Asked) -> Result<Page> {
         Ok(body)
     });
     Ok(Page::new("overview", "Overview", page.await?).behind(behind))
+}
+
+/// Says that there were more events, if there were.
+pub(crate) fn dropped(source: &Source) -> Markup {
+    let until = source.begins_after();
+    html! { @if until > 0 {
+        p.quiet {
+            "The events up to position " (number(until)) " were dropped from the journal. They are neither \
+             counted nor shown here."
+        }
+    } }
 }
 
 fn what_needs_somebody(read_side: &ReadSideView, base: &Base) -> Vec<Markup> {

@@ -2,6 +2,7 @@
 //!
 //! `cargo test --test http`, in the directory of this package
 
+mod dropped;
 mod hostile;
 mod large;
 mod live;
