@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
+use memchr::memmem;
 use serde::{Deserialize, Serialize};
 
 use crate::personal::key::{Secret, Unsealable};
@@ -33,6 +34,17 @@ pub(crate) struct Envelope {
     pub(crate) sealed: Option<String>,
 }
 
+impl Pending {
+    /// The value that is marked by `bytes`, `None` if it is another object.
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+        let number = bytes.strip_prefix(b"{\"$personal\":");
+        let number = number.and_then(|rest| rest.strip_suffix(b"}"));
+        let digits = number.filter(|number| number.iter().all(u8::is_ascii_digit))?;
+        let number = std::str::from_utf8(digits).ok()?.parse().ok()?;
+        Some(Self { number })
+    }
+}
+
 impl Envelope {
     /// Encrypts `plain` for a place: the id of an event and a field, if it is in one.
     pub(crate) fn seal(
@@ -50,6 +62,31 @@ impl Envelope {
         let sealed = secret.seal(plain, &envelope.bound())?;
         envelope.sealed = Some(BASE64.encode(sealed));
         Ok(envelope)
+    }
+
+    /// As [`seal`](Self::seal), and adds the envelope to `out` as it is stored.
+    pub(crate) fn seal_into(
+        out: &mut Vec<u8>,
+        secret: &Secret,
+        keys: &str,
+        (event, field): (&str, &str),
+        plain: &[u8],
+    ) -> Result<(), Unsealable> {
+        let bound = bound([Some(secret.subject()), Some(keys), Some(event), Some(field)]);
+        let sealed = secret.seal(plain, &bound)?;
+        out.extend_from_slice(b"{\"$personal\":");
+        write_text(out, secret.subject());
+        out.extend_from_slice(b",\"keys\":");
+        write_text(out, keys);
+        out.extend_from_slice(&place_of(event));
+        write_text(out, field);
+        out.extend_from_slice(BEFORE_SEALED);
+        let start = out.len();
+        out.resize(start + sealed.len().div_ceil(3) * 4, 0);
+        let length = BASE64.encode_slice(&sealed, &mut out[start..]);
+        out.truncate(start + length.expect("there is room"));
+        out.extend_from_slice(b"\"}");
+        Ok(())
     }
 
     /// A value of `subject` that is erased.
@@ -75,29 +112,70 @@ impl Envelope {
     /// What the tag authenticates beside the ciphertext. No two envelopes with different members have the
     /// same.
     fn bound(&self) -> Vec<u8> {
-        let members = [
+        bound([
             Some(&self.subject),
-            self.keys.as_ref(),
-            self.event.as_ref(),
-            self.field.as_ref(),
-        ];
-        let mut bound = Vec::with_capacity(160);
-        for member in members {
-            let length = member.map_or(u64::MAX, |member| member.len() as u64);
-            bound.extend_from_slice(&length.to_le_bytes());
-            bound.extend_from_slice(member.map_or(&[][..], |member| member.as_bytes()));
+            self.keys.as_deref(),
+            self.event.as_deref(),
+            self.field.as_deref(),
+        ])
+    }
+}
+
+fn bound(members: [Option<&str>; 4]) -> Vec<u8> {
+    let mut bound = Vec::with_capacity(160);
+    for member in members {
+        let length = member.map_or(u64::MAX, |member| member.len() as u64);
+        bound.extend_from_slice(&length.to_le_bytes());
+        bound.extend_from_slice(member.map_or(&[][..], str::as_bytes));
+    }
+    bound
+}
+
+/// What stands between the place of an envelope and its ciphertext.
+const BEFORE_SEALED: &[u8] = b",\"sealed\":\"";
+
+/// What stands before the field in an envelope of this event.
+fn place_of(event: &str) -> Vec<u8> {
+    let mut out = b",\"event\":".to_vec();
+    write_text(&mut out, event);
+    out.extend_from_slice(b",\"field\":");
+    out
+}
+
+fn write_text(out: &mut Vec<u8>, text: &str) {
+    serde_json::to_writer(out, text).expect("text in memory can be written as JSON");
+}
+
+/// Looks for the place that an envelope states, without reading all of it.
+pub(crate) struct StatedPlace<'a> {
+    event: memmem::Finder<'a>,
+    field: Vec<u8>,
+}
+
+impl StatedPlace<'_> {
+    /// Of envelopes in the event `event`.
+    pub(crate) fn of_event(event: &str) -> Self {
+        Self {
+            event: memmem::Finder::new(&place_of(event)).into_owned(),
+            field: Vec::new(),
         }
-        bound
     }
 
-    /// As it is stored.
-    pub(crate) fn to_json(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("text in memory can be written as JSON")
+    /// Whether `envelope` says that it is of this event and of `field`, in the form in which envelopes are
+    /// written. Within a text of JSON no quote stands behind a comma without a backslash, so only the members
+    /// themselves look like that.
+    pub(crate) fn is_in(&mut self, envelope: &[u8], field: &str) -> bool {
+        self.field.clear();
+        write_text(&mut self.field, field);
+        self.field.extend_from_slice(BEFORE_SEALED);
+        let found = self.event.find(envelope);
+        let behind = found.map(|at| at + self.event.needle().len());
+        behind.is_some_and(|behind| envelope[behind..].starts_with(&self.field))
     }
 }
 
 /// The value that is sealed only once its place is known: a number instead of a subject.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Pending {
     #[serde(rename = "$personal")]
     pub(crate) number: usize,
@@ -290,7 +368,7 @@ mod tests {
         let secret = Secret::new("a:1".into(), Some(SubjectKey::generate().unwrap()));
         let envelope = Envelope::seal(&secret, "k", Some(("e", "/f")), b"5").unwrap();
         assert_eq!(&**envelope.open(&secret).unwrap(), b"5");
-        let json = envelope.to_json();
+        let json = serde_json::to_vec(&envelope).unwrap();
         assert_eq!(serde_json::from_slice::<Envelope>(&json).unwrap(), envelope);
         let changed: [fn(&mut Envelope); 6] = [
             |e| e.subject = "a:2".to_owned(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::personal::envelope::{Envelope, Pending, marked};
+use crate::personal::envelope::{Envelope, Pending, StatedPlace, marked};
 use crate::personal::key::Unsealable;
 use crate::personal::keyring::{Keyring, NoKey};
 use crate::text::Shown;
@@ -156,7 +156,7 @@ pub(crate) fn seal<T, E>(
     let mut from = 0;
     let mut sealed = vec![false; waiting.len()];
     for place in marked(&unsealed) {
-        let Ok(pending) = serde_json::from_slice::<Pending>(&unsealed[place.bytes.clone()]) else {
+        let Some(pending) = Pending::read(&unsealed[place.bytes.clone()]) else {
             // An envelope of a value that is erased.
             continue;
         };
@@ -168,15 +168,14 @@ pub(crate) fn seal<T, E>(
         }
         let Waiting { subject, plain } = &waiting[pending.number];
         let secret = keys.to_seal(subject)?;
-        let there = Some((id, &*place.field));
-        let envelope =
-            Envelope::seal(&secret, keys.name(), there, plain).map_err(|error| match error {
-                Unsealable::Destroyed => NoKey::Forgotten(subject.clone()).into(),
-                Unsealable::Failed(error) => SealError::Cipher(error.to_string()),
-                Unsealable::NotAuthentic => SealError::Cipher("it is too long".to_owned()),
-            })?;
         data.extend_from_slice(&unsealed[from..place.bytes.start]);
-        data.extend_from_slice(&envelope.to_json());
+        let there = (id, &*place.field);
+        let sealed = Envelope::seal_into(data, &secret, keys.name(), there, plain);
+        sealed.map_err(|error| match error {
+            Unsealable::Destroyed => NoKey::Forgotten(subject.clone()).into(),
+            Unsealable::Failed(error) => SealError::Cipher(error.to_string()),
+            Unsealable::NotAuthentic => SealError::Cipher("it is too long".to_owned()),
+        })?;
         from = place.bytes.end;
     }
     if sealed.contains(&false) {
@@ -229,7 +228,15 @@ pub(crate) fn open<T, E>(
 }
 
 fn check_places(id: Option<&str>, data: &str) -> Result<(), OpenError> {
+    let mut stated = id.map(StatedPlace::of_event);
     for place in marked(data.as_bytes()) {
+        let bytes = &data.as_bytes()[place.bytes.clone()];
+        if stated
+            .as_mut()
+            .is_some_and(|stated| stated.is_in(bytes, &place.field))
+        {
+            continue;
+        }
         let Ok(envelope) = serde_json::from_str::<Envelope>(&data[place.bytes.clone()]) else {
             continue;
         };
