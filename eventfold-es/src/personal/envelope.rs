@@ -6,7 +6,6 @@ use std::ops::Range;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
-use memchr::memmem;
 use serde::{Deserialize, Serialize};
 
 use crate::personal::key::{Secret, Unsealable};
@@ -136,41 +135,49 @@ const BEFORE_SEALED: &[u8] = b",\"sealed\":\"";
 
 /// What stands before the field in an envelope of this event.
 fn place_of(event: &str) -> Vec<u8> {
-    let mut out = b",\"event\":".to_vec();
+    let mut out = Vec::with_capacity(event.len() + 24);
+    out.extend_from_slice(b",\"event\":");
     write_text(&mut out, event);
     out.extend_from_slice(b",\"field\":");
     out
 }
 
 fn write_text(out: &mut Vec<u8>, text: &str) {
-    serde_json::to_writer(out, text).expect("text in memory can be written as JSON");
+    let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    if text.bytes().all(is_plain) {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        serde_json::to_writer(out, text).expect("text in memory can be written as JSON");
+    }
 }
 
 /// Looks for the place that an envelope states, without reading all of it.
-pub(crate) struct StatedPlace<'a> {
-    event: memmem::Finder<'a>,
+pub(crate) struct StatedPlace {
+    event: Vec<u8>,
     field: Vec<u8>,
 }
 
-impl StatedPlace<'_> {
+impl StatedPlace {
     /// Of envelopes in the event `event`.
     pub(crate) fn of_event(event: &str) -> Self {
         Self {
-            event: memmem::Finder::new(&place_of(event)).into_owned(),
+            event: place_of(event),
             field: Vec::new(),
         }
     }
 
-    /// Whether `envelope` says that it is of this event and of `field`, in the form in which envelopes are
-    /// written. Within a text of JSON no quote stands behind a comma without a backslash, so only the members
-    /// themselves look like that.
+    /// Whether `envelope` says that it is of this event and of `field`. False also if it is not in the form in
+    /// which envelopes are written.
     pub(crate) fn is_in(&mut self, envelope: &[u8], field: &str) -> bool {
         self.field.clear();
         write_text(&mut self.field, field);
         self.field.extend_from_slice(BEFORE_SEALED);
-        let found = self.event.find(envelope);
-        let behind = found.map(|at| at + self.event.needle().len());
-        behind.is_some_and(|behind| envelope[behind..].starts_with(&self.field))
+        let rest = envelope.strip_prefix(b"{\"$personal\":");
+        let rest = rest.and_then(|rest| rest[length_of_string(rest)..].strip_prefix(b",\"keys\":"));
+        let rest = rest.and_then(|rest| rest[length_of_string(rest)..].strip_prefix(&*self.event));
+        rest.is_some_and(|rest| rest.starts_with(&self.field))
     }
 }
 
@@ -333,6 +340,22 @@ mod tests {
             .into_iter()
             .map(|marked| (marked.field, &json[marked.bytes]))
             .collect()
+    }
+
+    #[test]
+    fn the_stated_place_is_found_in_the_form_in_which_envelopes_are_written() {
+        let secret = Secret::new("a\"b:1".into(), Some(SubjectKey::generate().unwrap()));
+        let mut json = Vec::new();
+        Envelope::seal_into(&mut json, &secret, "k", ("e-1", "/f/0"), b"5").unwrap();
+        let read: Envelope = serde_json::from_slice(&json).unwrap();
+        assert_eq!(*read.open(&secret).unwrap(), b"5");
+        let mut stated = StatedPlace::of_event("e-1");
+        assert!(stated.is_in(&json, "/f/0"));
+        assert!(!stated.is_in(&json, "/f/") && !stated.is_in(&json, "/f/01"));
+        assert!(!StatedPlace::of_event("e-2").is_in(&json, "/f/0"));
+        for cut in 0..json.len() {
+            stated.is_in(&json[..cut], "/f/0");
+        }
     }
 
     #[test]
