@@ -64,11 +64,12 @@ pub struct KeptFile {
 /// Why a file of the journal stays. See the example of [`DroppedJournal`].
 ///
 /// ```
-/// use eventfold_es::{Position, WhyKept};
+/// use eventfold_es::WhyKept;
 ///
 /// let name = "projection `orders`".to_owned();
-/// let why = WhyKept::Follower { name, position: Position::new(17) };
+/// let why = WhyKept::Follower { name, position: "17".parse()? };
 /// assert_eq!(why.to_string(), "projection `orders` is at position 17");
+/// # Ok::<(), eventfold_es::InvalidPosition>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
