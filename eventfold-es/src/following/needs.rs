@@ -7,10 +7,14 @@ use serde::de::IgnoredAny;
 
 use crate::following::checkpoint;
 use crate::following::checkpoint::Unusable;
+#[cfg(feature = "sqlite")]
+use crate::following::read_model_files::all_below;
 use crate::following::read_side::ReadSide;
 use crate::following::status::Progress;
 use crate::storage::Storage;
 use crate::storage::error::StorageResult;
+#[cfg(feature = "sqlite")]
+use crate::storage::error::{StorageError, StorageErrorKind};
 use crate::storage::record::Records;
 use crate::storage::record_name::{Follower, RecordName};
 use crate::storage::restored::Restored;
@@ -89,7 +93,10 @@ impl Asked {
         let files = {
             let mut files = files;
             if let Some(dir) = &self.sql_dir {
-                files.extend(crate::following::sql::files_of_all(dir)?);
+                let failed = |error: std::io::Error| {
+                    StorageError::new(StorageErrorKind::Io(error.kind()), error)
+                };
+                files.extend(all_below(dir).map_err(failed)?);
             }
             files
         };

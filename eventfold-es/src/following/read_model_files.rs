@@ -23,6 +23,27 @@ pub(crate) fn all_files(dir: &Path) -> io::Result<Vec<(u32, u64, PathBuf)>> {
     Ok(files)
 }
 
+/// The files of all read models below `dir`, with the names of the read models.
+#[cfg(feature = "sqlite")]
+pub(crate) fn all_below(dir: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    let failed =
+        |error: io::Error| io::Error::new(error.kind(), format!("list {}: {error}", shown(dir)));
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed)?,
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        if entry.path().is_dir() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let of_model = all_files(&entry.path())?.into_iter();
+            files.extend(of_model.map(|(.., path)| (name.clone(), path)));
+        }
+    }
+    Ok(files)
+}
+
 #[cfg(feature = "sqlite")]
 pub(crate) fn file_name(version: u32, number: u64) -> String {
     match number {

@@ -25,11 +25,13 @@ use crate::following::exclusive::Exclusive;
 use crate::following::feeding::{Failed, Fed, Feed, Feeding, Target};
 use crate::following::follower::Refusal;
 use crate::following::projecting::Registered;
+#[cfg(feature = "personal")]
+use crate::following::read_model_files::all_below;
 use crate::following::read_model_files::{all_files, file_name};
 use crate::following::skipped::{Poisoned, SkippedEvent};
 use crate::following::status::Progress;
 use crate::storage::Storage;
-use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
+use crate::storage::error::StorageError;
 use crate::text::shown;
 use database::About;
 
@@ -300,21 +302,8 @@ impl<P: SqlProjection> Target for Sql<P> {
 /// Removes the files of all read models below `dir`, which no store has open.
 #[cfg(feature = "personal")]
 pub(crate) fn remove_read_models(dir: &Path) -> io::Result<()> {
-    let failed =
-        |error: io::Error| io::Error::new(error.kind(), format!("list {}: {error}", shown(dir)));
-    let entries = match fs::read_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries.map_err(failed)?,
-    };
-    for entry in entries {
-        let path = entry.map_err(failed)?.path();
-        if path.is_dir() {
-            for (_, _, file) in all_files(&path)? {
-                database::try_remove(&file)?;
-            }
-        }
-    }
-    Ok(())
+    let mut files = all_below(dir)?.into_iter();
+    files.try_for_each(|(_, file)| database::try_remove(&file))
 }
 
 fn named<P: SqlProjection>(error: &io::Error) -> io::Error {
@@ -436,28 +425,6 @@ fn find<P: SqlProjection>(
         database::remove(&path);
     }
     Ok((current, earlier))
-}
-
-/// The files of all read models below `dir`, with the names of the read models.
-pub(crate) fn files_of_all(dir: &Path) -> StorageResult<Vec<(String, PathBuf)>> {
-    let failed = |error: io::Error| {
-        let kind = StorageErrorKind::Io(error.kind());
-        StorageError::file(kind, dir, error)
-    };
-    let entries = match fs::read_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(failed)?,
-    };
-    let mut files = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(failed)?;
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let of_model = all_files(&entry.path()).map_err(failed)?;
-            files.extend(of_model.into_iter().map(|(.., path)| (name.clone(), path)));
-        }
-    }
-    Ok(files)
 }
 
 /// Up to where the tables in a file are on the disk, `None` if that is not known. The latest transactions
