@@ -313,7 +313,7 @@ impl<T: Serialize> Personal<T> {
             Held::Made(value, secret, keys) => {
                 let plain = serde_json::to_vec(value).map_err(S::Error::custom)?;
                 let plain = Zeroizing::new(plain);
-                match Envelope::seal(secret, keys, None, &plain) {
+                match Envelope::seal(secret, keys, &plain) {
                     Ok(envelope) => envelope.serialize(serializer),
                     Err(Unsealable::Destroyed) => {
                         Envelope::erased(secret.subject()).serialize(serializer)
