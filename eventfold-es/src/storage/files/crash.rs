@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::storage::files::disk::faults::{Call, Choices, Fault};
+use crate::storage::files::disk::failed_syncs;
+use crate::storage::files::disk::faults::{Call, Choices, Fault, Log};
 use crate::storage::files::upkeep::Job;
 use crate::{
     Aggregate, AggregateStore, AggregateStoreBuilder, Position, Project, Projection, Recorded,
@@ -250,6 +251,33 @@ fn fail_all(
         fail_each(call, how, try_fault) > 0,
         "no {call:?} ever failed"
     );
+}
+
+/// As [`fail_all`], for each kind of call in turn, once and lastingly.
+fn fail_all_kinds(try_fault: impl AsyncFn(Fault) -> Result<bool, String>) {
+    for lasting in [false, true] {
+        fail_all(Call::Open, (EACCES, lasting, 0), &try_fault);
+        fail_all(Call::Write, (ENOSPC, lasting, 100), &try_fault);
+        fail_all(Call::Sync, (EIO, lasting, 0), &try_fault);
+        fail_all(Call::Rename, (EIO, lasting, 0), &try_fault);
+    }
+}
+
+/// Whether what is in `dir` after `fault` is whole: as a power failure would leave it, and as it is.
+async fn is_whole_after(
+    fault: Fault,
+    log: &Log,
+    dir: &Path,
+    is_whole: impl AsyncFn(&Path) -> Result<(), String>,
+) -> Result<(), String> {
+    let left = temp_dir();
+    log.image(log.end(), &mut Choices::new(fault.number), left.path())
+        .map_err(|e| e.to_string())?;
+    failed_syncs::forget(dir);
+    for (what, dir) in [("power failure", left.path()), ("next open", dir)] {
+        is_whole(dir).await.map_err(|e| format!("{what}: {e}"))?;
+    }
+    Ok(())
 }
 
 /// Makes each call of a kind fail in turn, until a run has fewer calls than that: with this error,

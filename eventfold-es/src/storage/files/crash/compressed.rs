@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::storage::files::crash::power_loss::in_parallel;
 use crate::storage::files::crash::{
-    Account, EACCES, EIO, ENOSPC, builder, check, fail_all, id, large, note, open, runtime,
+    Account, builder, check, fail_all_kinds, id, is_whole_after, large, note, open, runtime,
     temp_dir, wait_for_upkeep,
 };
 use crate::storage::files::disk::failed_syncs;
@@ -147,25 +147,13 @@ async fn try_fault(fault: Fault) -> Result<bool, String> {
         return Err(format!("in doubt: {is_in_doubt}, but {again:?}"));
     }
     store.shutdown().await.map_err(|e| e.to_string())?;
-    let log = watch.stop();
-    let left = temp_dir();
-    log.image(log.end(), &mut Choices::new(fault.number), left.path())
-        .map_err(|e| e.to_string())?;
-    failed_syncs::forget(dir.path());
-    for (what, dir) in [("power failure", left.path()), ("next open", dir.path())] {
-        is_whole(dir).await.map_err(|e| format!("{what}: {e}"))?;
-    }
+    is_whole_after(fault, &watch.stop(), dir.path(), is_whole).await?;
     Ok(!failed.is_empty())
 }
 
 #[test]
 fn a_failing_call_leaves_the_segment_as_it_is_and_the_store_goes_on() {
-    for lasting in [false, true] {
-        fail_all(Call::Open, (EACCES, lasting, 0), try_fault);
-        fail_all(Call::Write, (ENOSPC, lasting, 100), try_fault);
-        fail_all(Call::Sync, (EIO, lasting, 0), try_fault);
-        fail_all(Call::Rename, (EIO, lasting, 0), try_fault);
-    }
+    fail_all_kinds(try_fault);
 }
 
 #[test]

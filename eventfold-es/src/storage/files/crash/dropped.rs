@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::storage::files::crash::power_loss::in_parallel;
 use crate::storage::files::crash::{
-    ACCOUNTS, Account, EACCES, EIO, ENOSPC, Everything, builder, fail_all, id, large, note,
+    ACCOUNTS, Account, Everything, builder, fail_all_kinds, id, is_whole_after, large, note,
     runtime, temp_dir, wait_for_upkeep,
 };
 use crate::storage::files::disk::failed_syncs;
-use crate::storage::files::disk::faults::{Call, Choices, Fault, Log, Watch};
+use crate::storage::files::disk::faults::{Choices, Fault, Log, Watch};
 use crate::storage::files::journal::beginning::Beginning;
 use crate::storage::files::journal::paths::{checkpoint, list_segments, stream_ends};
 use crate::{
@@ -209,26 +209,14 @@ async fn try_fault(fault: Fault) -> Result<bool, String> {
         return Err(format!("in doubt: {is_in_doubt}, but {again:?}"));
     }
     store.shutdown().await.map_err(|e| e.to_string())?;
-    let log = watch.stop();
-    let left = temp_dir();
-    log.image(log.end(), &mut Choices::new(fault.number), left.path())
-        .map_err(|e| e.to_string())?;
-    failed_syncs::forget(dir.path());
-    for (what, dir) in [("power failure", left.path()), ("next open", dir.path())] {
-        let whole = is_whole(dir, COMMANDS + 2).await;
-        whole.map_err(|e| format!("{what}: {e}"))?;
-    }
+    let is_whole = async |dir: &Path| is_whole(dir, COMMANDS + 2).await;
+    is_whole_after(fault, &watch.stop(), dir.path(), is_whole).await?;
     Ok(!failed.is_empty())
 }
 
 #[test]
 fn a_failing_call_is_told_and_the_next_attempt_finishes() {
-    for lasting in [false, true] {
-        fail_all(Call::Open, (EACCES, lasting, 0), try_fault);
-        fail_all(Call::Write, (ENOSPC, lasting, 100), try_fault);
-        fail_all(Call::Sync, (EIO, lasting, 0), try_fault);
-        fail_all(Call::Rename, (EIO, lasting, 0), try_fault);
-    }
+    fail_all_kinds(try_fault);
 }
 
 #[test]
