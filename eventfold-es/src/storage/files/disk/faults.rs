@@ -16,12 +16,14 @@ use crate::sync::lock;
 
 mod change;
 mod image;
+mod reports;
 mod space;
 
 pub(crate) use change::Call;
 pub(crate) use image::Choices;
 
 use change::Change;
+use reports::{Reports, Synced};
 use space::Space;
 
 /// The system's number of the error that says that a call was interrupted.
@@ -73,6 +75,7 @@ struct State {
     files: usize,
     faults: Vec<(Fault, u64)>,
     space: Space,
+    reports: Reports,
     /// The directories in which another file system begins.
     mounts: Vec<PathBuf>,
     /// The calls that failed.
@@ -222,32 +225,73 @@ impl State {
     /// Notes a change, unless it is to fail. `Ok(Some(…))`: only so much of a write is made, before
     /// it fails.
     fn note(&mut self, mut change: Change) -> io::Result<Option<(usize, io::Error)>> {
-        let of_this_kind = |(fault, _): &&mut (Fault, u64)| change.call() == Some(fault.call);
-        if let Some((fault, count)) = self.faults.iter_mut().find(of_this_kind) {
-            *count += 1;
-            if *count == fault.number || (fault.lasting && *count > fault.number) {
-                let error = io::Error::from_raw_os_error(fault.error);
-                self.failed.push((
-                    fault.call,
-                    format!("{change:?}").chars().take(120).collect(),
-                ));
-                if let Change::Write { bytes, .. } = &mut change
-                    && fault.partly > 0
-                {
-                    let length = fault.partly.min(bytes.len());
-                    bytes.truncate(length);
-                    self.changes.push(change);
-                    return Ok(Some((length, error)));
-                }
-                if fault.call == Call::Sync && fault.error != INTERRUPTED {
-                    self.changes.push(Change::FailedSync(Box::new(change)));
-                }
-                return Err(error);
+        if let Some(fault) = self.fault_of(&change) {
+            let error = io::Error::from_raw_os_error(fault.error);
+            self.note_failed(fault.call, &change);
+            if let Change::Write { bytes, .. } = &mut change
+                && fault.partly > 0
+            {
+                let length = fault.partly.min(bytes.len());
+                bytes.truncate(length);
+                self.made(change);
+                return Ok(Some((length, error)));
             }
+            if fault.call == Call::Sync && fault.error != INTERRUPTED {
+                self.fail_sync(change, fault.error);
+            }
+            return Err(error);
+        }
+        if let Some(error) = self.reports.take(&change) {
+            self.note_failed(Call::Sync, &change);
+            self.fail_sync(change, error);
+            return Err(io::Error::from_raw_os_error(error));
         }
         self.space.take(&change)?;
-        self.changes.push(change);
+        self.made(change);
         Ok(None)
+    }
+
+    /// The fault that lets the change fail. Counts the change.
+    fn fault_of(&mut self, change: &Change) -> Option<Fault> {
+        let of_this_kind = |(fault, _): &&mut (Fault, u64)| change.call() == Some(fault.call);
+        let (fault, count) = self.faults.iter_mut().find(of_this_kind)?;
+        *count += 1;
+        let fails = *count == fault.number || (fault.lasting && *count > fault.number);
+        fails.then_some(*fault)
+    }
+
+    fn note_failed(&mut self, call: Call, change: &Change) {
+        let change = format!("{change:?}").chars().take(120).collect();
+        self.failed.push((call, change));
+    }
+
+    fn made(&mut self, change: Change) {
+        let on_mount = on_same_mount(&self.mounts, &self.at);
+        self.reports.note(&change, on_mount);
+        self.changes.push(change);
+    }
+
+    fn fail_sync(&mut self, sync: Change, error: i32) {
+        let on_mount = on_same_mount(&self.mounts, &self.at);
+        self.reports.fail(&sync, error, on_mount);
+        self.changes.push(Change::FailedSync(Box::new(sync)));
+    }
+}
+
+/// Which of the files and directories are on the file system of a path.
+fn on_same_mount<'a>(
+    mounts: &'a [PathBuf],
+    at: &'a HashMap<PathBuf, usize>,
+) -> impl Fn(&Path, &Synced) -> bool + use<'a> {
+    move |path, changed| {
+        let synced = mount_of(mounts, path);
+        let is_there = |path: &Path| mount_of(mounts, path) == synced;
+        match changed {
+            Synced::Dir(dir) => is_there(dir),
+            Synced::File(file) => at
+                .iter()
+                .any(|(path, other)| other == file && is_there(path)),
+        }
     }
 }
 
@@ -433,4 +477,37 @@ fn mount_of(mounts: &[PathBuf], path: &Path) -> usize {
         .filter(below)
         .max_by_key(|(_, mount)| mount.as_os_str().len());
     innermost.map_or(0, |(number, _)| number + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::files::disk::{self, File, OpenDir};
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn whoever_syncs_next_is_told_that_a_sync_of_the_file_system_failed() {
+        const EIO: i32 = 5;
+        let dir = tempfile::tempdir().unwrap();
+        let watch = Watch::start(dir.path());
+        let create = |name: &str| File::open(&dir.path().join(name), Open::New).unwrap();
+        let (changed, durable) = (create("changed"), create("durable"));
+        for file in [&changed, &durable] {
+            file.write_at(0, b"a").unwrap();
+        }
+        durable.sync_all().unwrap();
+
+        watch.set_fault(Fault::lasting(Call::Sync, EIO));
+        let held = OpenDir::new(dir.path()).unwrap();
+        disk::sync_file_system(&held).unwrap().unwrap_err();
+        watch.clear_fault();
+
+        durable.sync_all().unwrap();
+        changed.sync_all().unwrap_err();
+        changed.sync_all().unwrap();
+        disk::sync_dir(dir.path()).unwrap_err();
+        disk::sync_dir(dir.path()).unwrap();
+        assert_eq!(watch.clear_fault().len(), 2);
+        watch.stop();
+    }
 }
