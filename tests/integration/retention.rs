@@ -16,7 +16,7 @@ use eventfold_es::{
 use serde::{Deserialize, Serialize};
 
 use crate::support::files::{copy, segments};
-use crate::support::{Ledger, LedgerCommand as Do, fast_temp_dir, in_time};
+use crate::support::{Ledger, LedgerCommand as Do, TempDir, fast_temp_dir, in_time};
 
 /// Whatever is stored is old enough.
 const ANY_AGE: Duration = Duration::ZERO;
@@ -75,6 +75,17 @@ async fn drop_all(dir: &Path) -> DroppedJournal {
     assert!(report.files > 1 && report.bytes > 500_000, "{report:?}");
     store.shutdown().await.unwrap();
     report
+}
+
+/// A store of the backup in `backup`, with the projection `Again`.
+async fn restored(backup: &Path) -> (TempDir, AggregateStore) {
+    let restored = fast_temp_dir();
+    AggregateStore::restore(backup, restored.path())
+        .await
+        .unwrap();
+    let builder = plain(restored.path()).projection::<Again>();
+    let store = builder.open().await.unwrap();
+    (restored, store)
 }
 
 /// The states of all aggregates.
@@ -612,33 +623,17 @@ async fn a_backup_from_before_keeps_everything_and_one_from_after_has_the_aggreg
         assert!(verified.findings.is_empty(), "{verified}");
     }
 
-    let restored = fast_temp_dir();
-    AggregateStore::restore(old.path(), restored.path())
-        .await
-        .unwrap();
-    let store = plain(restored.path())
-        .projection::<Again>()
-        .open()
-        .await
-        .unwrap();
+    let (_restored, store) = restored(old.path()).await;
     assert_eq!(states(&store).await, expected);
     assert_eq!(store.projection::<Again>().unwrap().events, ROUNDS + 5);
     store.shutdown().await.unwrap();
 
-    let restored = fast_temp_dir();
-    AggregateStore::restore(new.path(), restored.path())
-        .await
-        .unwrap();
-    let store = plain(restored.path())
-        .projection::<Again>()
-        .open()
-        .await
-        .unwrap();
+    let (restored_dir, store) = restored(new.path()).await;
     assert_eq!(states(&store).await, later);
     tells(&store.projection::<Again>().unwrap_err(), dropped, at(0));
     fill(&store, 0..2).await;
     store.shutdown().await.unwrap();
-    let verified = AggregateStore::verify(restored.path()).await.unwrap();
+    let verified = AggregateStore::verify(restored_dir.path()).await.unwrap();
     assert!(
         verified.is_clean() && verified.dropped == number(dropped),
         "{verified}"
