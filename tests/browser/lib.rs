@@ -200,6 +200,23 @@ impl Browser {
         self.0.current_url().await.unwrap().to_string()
     }
 
+    /// Checks what can be said of the page `page` without looking: it is in the light or dark colours of its style
+    /// sheet, as the browser asks for, and nothing makes it wider than the window.
+    pub async fn check_look(&self, page: &str, is_dark: bool) {
+        let asked = "matchMedia('(prefers-color-scheme: dark)').matches";
+        assert_eq!(self.value(asked).await, is_dark, "{page}");
+        let back = "getComputedStyle(document.documentElement).backgroundColor";
+        let expected = if is_dark {
+            "rgb(20, 23, 26)"
+        } else {
+            "rgb(251, 251, 250)"
+        };
+        assert_eq!(self.value(back).await, expected, "{page}");
+        let is_wider =
+            "document.documentElement.scrollWidth > document.documentElement.clientWidth";
+        assert_eq!(self.value(is_wider).await, false, "{page} is too wide");
+    }
+
     /// A picture of the whole page.
     pub async fn picture(&self, (width, height): (u32, u32)) -> Vec<u8> {
         let needed = "document.documentElement.scrollHeight + outerHeight - innerHeight";

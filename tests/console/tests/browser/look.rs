@@ -38,24 +38,7 @@ async fn look(is_dark: bool, size: (u32, u32), name: &'static str) {
     with_browser(is_dark, size, async move |browser| {
         for (page, path) in PAGES {
             browser.open(&format!("{address}/{path}")).await;
-            let is_dark_there = browser
-                .value("matchMedia('(prefers-color-scheme: dark)').matches")
-                .await;
-            assert_eq!(is_dark_there, is_dark);
-            // The style sheet was taken.
-            let back = browser
-                .value("getComputedStyle(document.documentElement).backgroundColor")
-                .await;
-            let expected = if is_dark {
-                "rgb(20, 23, 26)"
-            } else {
-                "rgb(251, 251, 250)"
-            };
-            assert_eq!(back, expected, "{page}");
-            // Nothing makes the page itself wider than the window.
-            let is_wider =
-                "document.documentElement.scrollWidth > document.documentElement.clientWidth";
-            assert_eq!(browser.value(is_wider).await, false, "{page} is too wide");
+            browser.check_look(page, is_dark).await;
             let picture = browser.picture(size).await;
             std::fs::write(pictures.join(format!("{page}-{name}.png")), picture).unwrap();
         }

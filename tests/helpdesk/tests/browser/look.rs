@@ -90,16 +90,7 @@ async fn look(is_dark: bool, size: (u32, u32), name: &'static str) {
                 browser.click("#tickets a").await;
                 says(&browser, "main", "The ticket is closed.").await;
             }
-            let back = "getComputedStyle(document.documentElement).backgroundColor";
-            let expected = if is_dark {
-                "rgb(20, 23, 26)"
-            } else {
-                "rgb(251, 251, 250)"
-            };
-            assert_eq!(browser.value(back).await, expected, "{page}");
-            let is_wider =
-                "document.documentElement.scrollWidth > document.documentElement.clientWidth";
-            assert_eq!(browser.value(is_wider).await, false, "{page} is too wide");
+            browser.check_look(page, is_dark).await;
             let picture = browser.picture(size).await;
             std::fs::write(pictures.join(format!("{page}-{name}.png")), picture).unwrap();
         }
