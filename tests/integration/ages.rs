@@ -18,6 +18,7 @@ use eventfold_es::{
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
+use crate::damage::case_step;
 use crate::damage::trim;
 use crate::support::files::{copy_into, everything_below, files_below};
 use crate::support::scripted::{Gate, GateCommand, builder, clock, command, run, tell};
@@ -530,7 +531,8 @@ async fn a_directory_mixed_from_several_backups_is_refused_or_answers_like_one_o
             if base == from {
                 continue;
             }
-            for change in changes(moments[base].dir.path(), moments[from].dir.path()) {
+            let changes = changes(moments[base].dir.path(), moments[from].dir.path());
+            for change in changes.into_iter().step_by(case_step()) {
                 if running.len() == 4 {
                     take(running.join_next().await.unwrap().unwrap());
                 }

@@ -23,6 +23,7 @@ mod closed_files;
 mod compressed;
 mod decided;
 mod dropped;
+pub(crate) mod extent;
 mod failed_sync;
 mod failing_io;
 mod file_systems;
@@ -280,29 +281,39 @@ async fn is_whole_after(
     Ok(())
 }
 
-/// Makes each call of a kind fail in turn, until a run has fewer calls than that: with this error,
-/// lastingly or once, and after so many bytes of a write. `try_fault` runs a store and returns whether
-/// a call failed in it. Returns in how many runs one did.
+/// Makes calls of a kind fail in turn, [each or a part of them](extent), until a run has fewer calls than
+/// that: with this error, lastingly or once, and after so many bytes of a write. `try_fault` runs a store
+/// and returns whether a call failed in it. Returns in how many runs one did.
 fn fail_each(
+    call: Call,
+    how: (i32, bool, usize),
+    try_fault: impl AsyncFn(Fault) -> Result<bool, String>,
+) -> u64 {
+    fail_every(1, call, how, try_fault)
+}
+
+/// As [`fail_each`], but only one of `nth` calls.
+fn fail_every(
+    nth: u64,
     call: Call,
     (error, lasting, partly): (i32, bool, usize),
     try_fault: impl AsyncFn(Fault) -> Result<bool, String>,
 ) -> u64 {
-    for number in 1.. {
+    let mut failed = 0;
+    loop {
         let fault = Fault {
             call,
-            number,
+            number: 1 + failed * nth * extent::step(),
             error,
             lasting,
             partly,
         };
         match runtime().block_on(try_fault(fault)) {
-            Ok(true) => {}
-            Ok(false) => return number - 1,
+            Ok(true) => failed += 1,
+            Ok(false) => return failed,
             Err(failure) => panic!("{fault:?}: {failure}"),
         }
     }
-    unreachable!("a run has a limited number of calls")
 }
 
 fn runtime() -> tokio::runtime::Runtime {

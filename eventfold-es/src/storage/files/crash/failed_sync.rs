@@ -6,7 +6,8 @@ use std::path::Path;
 
 use crate::storage::files::crash::power_loss::failures;
 use crate::storage::files::crash::{
-    Account, EACCES, EIO, EMFILE, ENOSPC, Everything, check, id, note, open, runtime, temp_dir,
+    Account, EACCES, EIO, EMFILE, ENOSPC, Everything, check, extent, id, note, open, runtime,
+    temp_dir,
 };
 use crate::storage::files::disk;
 use crate::storage::files::disk::failed_syncs;
@@ -150,7 +151,7 @@ impl Tried {
     /// first, the second and so on, and looks whether all is there that was answered.
     fn all(&mut self, run: impl Fn(Fault) -> Option<Log>) {
         for (lasting, error) in [(false, EIO), (true, ENOSPC)] {
-            for number in 1.. {
+            for number in (1..).step_by(extent::step().try_into().expect("a small number")) {
                 let fault = Fault {
                     number,
                     lasting,

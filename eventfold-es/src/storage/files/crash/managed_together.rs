@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::storage::files::crash::power_loss::{in_parallel, rebuilt};
-use crate::storage::files::crash::{Account, ENOSPC, id, note, runtime, temp_dir};
+use crate::storage::files::crash::{Account, ENOSPC, fail_every, id, note, runtime, temp_dir};
 use crate::storage::files::disk::failed_syncs;
 use crate::storage::files::disk::faults::{Call, Choices, Fault, Log, Watch};
 use crate::store::tests::marks::{Mark, Marking};
@@ -370,22 +370,8 @@ fn commands_of_a_process_manager_take_effect_together_and_once_despite_a_disk_fa
     ] {
         for lasting in [false, true] {
             // Every third, which are many enough to meet each file at each of its moments.
-            let mut number = 1;
-            loop {
-                let fault = Fault {
-                    call,
-                    number,
-                    error: ENOSPC,
-                    lasting,
-                    partly,
-                };
-                match runtime().block_on(try_fault(fault)) {
-                    Ok(true) => number += 3,
-                    Ok(false) => break,
-                    Err(failure) => panic!("{fault:?}: {failure}"),
-                }
-            }
-            assert!(number > 1, "no {call:?} ever failed");
+            let failed = fail_every(3, call, (ENOSPC, lasting, partly), try_fault);
+            assert!(failed > 0, "no {call:?} ever failed");
         }
     }
 }

@@ -4,17 +4,18 @@
 //! for many choices of what a failing disk may make of the rest, the directory is rebuilt as it could
 //! have been left and opened again.
 //!
-//! `EVENTFOLD_SEEDS=1000000 cargo test --release -p eventfold-es power_loss` tries that many.
+//! `EVENTFOLD_WHOLE=1 EVENTFOLD_SEEDS=1000000 cargo test --release -p eventfold-es power_loss` tries that
+//! many.
 
 use std::path::Path;
 
 use crate::CommandContext;
 use crate::storage::files::crash::{
-    Account, Everything, builder, check, id, note, runtime, temp_dir,
+    Account, Everything, builder, check, extent, id, note, runtime, temp_dir,
 };
 use crate::storage::files::disk::faults::{Choices, Log, Watch};
 
-/// How many cases are tried unless the environment says otherwise.
+/// How many cases there are unless the environment says otherwise.
 const SEEDS: u64 = 2_000;
 
 /// Runs a store on `dir` and notes what was answered. Commands come in groups that are under way
@@ -92,19 +93,20 @@ pub(crate) fn rebuilt(
     check(again.path(), &answered).map_err(|e| format!("after a second failure at {point}: {e}"))
 }
 
-/// Tries each seed, on all processors, and says what failed.
+/// Tries the seeds, [each or a part of them](extent), on all processors, and says what failed.
 pub(crate) fn failures(
     seeds: u64,
     try_seed: impl Fn(u64) -> Result<(), String> + Sync,
 ) -> Vec<String> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let step = extent::step();
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
             .map(|worker| {
                 let try_seed = &try_seed;
                 scope.spawn(move || {
-                    (worker..seeds)
-                        .step_by(usize::try_from(threads).expect("few threads"))
+                    (worker * step..seeds)
+                        .step_by(usize::try_from(threads * step).expect("few threads"))
                         .filter_map(|seed| {
                             let failed = try_seed(seed).err()?;
                             Some(format!("seed {seed}: {failed}"))
@@ -120,7 +122,7 @@ pub(crate) fn failures(
     })
 }
 
-/// Tries each seed, on all processors, of which none may fail.
+/// As [`failures`]; none may fail.
 pub(crate) fn in_parallel(seeds: u64, try_seed: impl Fn(u64) -> Result<(), String> + Sync) {
     let failures = failures(seeds, try_seed);
     assert!(

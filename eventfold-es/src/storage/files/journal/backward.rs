@@ -302,6 +302,7 @@ pub(crate) mod tests {
     use crate::storage::encoding::event_line;
     use crate::storage::encoding::event_line::EncodedEvents;
     use crate::storage::error::StorageErrorKind;
+    use crate::storage::files::crash::extent;
     use crate::storage::files::format::commit_line::{Place, write};
     use crate::storage::files::journal::reader::Reader;
     use crate::storage::files::journal::{Journal, Spare};
@@ -467,7 +468,8 @@ pub(crate) mod tests {
             let is_first = journal.index().path(1) == path;
             let header = bytes.iter().position(|byte| *byte == b'\n').unwrap();
             let start = if is_first { header } else { 0 };
-            for at in (start..end.unwrap_or(bytes.len())).step_by(41) {
+            let step = 41 * usize::try_from(extent::step()).unwrap();
+            for at in (start..end.unwrap_or(bytes.len())).step_by(step) {
                 let mut changed = bytes.clone();
                 changed[at] ^= 1;
                 std::fs::write(&path, changed).unwrap();
