@@ -18,11 +18,10 @@ use eventfold_es::{
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
-use crate::damage::case_step;
 use crate::damage::trim;
 use crate::support::files::{copy_into, everything_below, files_below};
 use crate::support::scripted::{Gate, GateCommand, builder, clock, command, run, tell};
-use crate::support::{Ledger, LedgerCommand as Do, TempDir, copy, temp_dir, written};
+use crate::support::{Ledger, LedgerCommand as Do, TempDir, case_step, copy, temp_dir, written};
 
 /// The number of events of ledgers, but for those that it cannot take.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

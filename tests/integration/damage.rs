@@ -13,7 +13,9 @@ use tokio::task::JoinSet;
 
 use crate::support::files::{edit, segments};
 use crate::support::scripted::{GateCommand, clock, command, open_on_demand, run, tell};
-use crate::support::{Ledger, LedgerCommand as Do, TempDir, copy, stream_file, temp_dir};
+use crate::support::{
+    Ledger, LedgerCommand as Do, TempDir, case_step, copy, stream_file, temp_dir,
+};
 
 #[tokio::test]
 async fn a_check_tells_how_many_bytes_it_has_read_until_all_are() {
@@ -383,13 +385,6 @@ async fn check_all(name: &str, sample: Sample, damages: Vec<Damage>) -> Tally {
     }
     println!("{name}: {count} cases of damage: {tally:?}");
     tally
-}
-
-/// How far one case is from the next of those that are tried, where there are very many: seven, or one if
-/// `EVENTFOLD_WHOLE` is set.
-pub(crate) fn case_step() -> usize {
-    let is_whole = std::env::var_os("EVENTFOLD_WHOLE").is_some_and(|value| !value.is_empty());
-    if is_whole { 1 } else { 7 }
 }
 
 /// One bit of every byte that is in use, or of every so many, and of some that are not.

@@ -1,4 +1,4 @@
-//! `kill -9` at any moment, two hundred times, with a projection and a process manager at work.
+//! `kill -9` at any moment, up to two hundred times, with a projection and a process manager at work.
 //!
 //! One directory lives through all rounds: each starts a process that goes on where the last one
 //! was killed, and that says what was answered to it. It is killed after a random number of
@@ -23,7 +23,8 @@ pub(crate) use appends::append_until_killed;
 pub(crate) use together::work_together_until_killed;
 
 use crate::support::{
-    Ledger, LedgerCommand as Do, LedgerEvent, child, fast_temp_dir, in_time, random, verify,
+    Ledger, LedgerCommand as Do, LedgerEvent, case_step, child, fast_temp_dir, in_time, random,
+    verify,
 };
 
 const ROUNDS: u64 = 200;
@@ -200,13 +201,18 @@ impl Answered {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_hundred_kills_lose_no_answered_command_and_repeat_no_reaction() {
-    kill_often("work until killed", ROUNDS).await;
+async fn kills_lose_no_answered_command_and_repeat_no_reaction() {
+    kill_often("work until killed", rounds()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_of_a_live_store_lose_no_answered_command_and_repeat_no_reaction() {
-    kill_often("work live until killed", ROUNDS / 2).await;
+    kill_often("work live until killed", rounds() / 2).await;
+}
+
+/// All, or a part of them.
+fn rounds() -> u64 {
+    ROUNDS / case_step() as u64
 }
 
 async fn kill_often(role: &str, rounds: u64) {

@@ -31,6 +31,13 @@ pub(crate) use place::SERVER;
 pub(crate) use place::{STORAGE, TempDir, builder, fast_temp_dir, open, temp_dir};
 pub(crate) use stall::{abandon, stall};
 
+/// How far one case is from the next of those that are tried, where there are very many: seven, or one if
+/// `EVENTFOLD_WHOLE` is set.
+pub(crate) fn case_step() -> usize {
+    let is_whole = std::env::var_os("EVENTFOLD_WHOLE").is_some_and(|value| !value.is_empty());
+    if is_whole { 1 } else { 7 }
+}
+
 /// How long anything may take before a test calls it hung.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
