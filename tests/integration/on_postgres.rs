@@ -344,8 +344,13 @@ async fn commands_fail_after_their_time_limit_while_the_server_is_away_and_the_s
     };
     let limit = Duration::from_millis(300);
     let store = orders(&server).command_timeout(limit).open().await.unwrap();
-    add(&store, "a", 1).await.unwrap();
+    // A slow disk may take longer than that, too.
+    let mut tried = 1;
+    while add(&store, "a", 1).await.is_err() {
+        tried += 1;
+    }
     server.crash();
+    tried += 1;
     let failed = add(&store, "a", 1).await.unwrap_err();
     assert!(
         matches!(
@@ -356,8 +361,13 @@ async fn commands_fail_after_their_time_limit_while_the_server_is_away_and_the_s
     );
     assert!(failed.to_string().contains("`orders`"), "{failed}");
     server.run(&[]);
-    while add(&store, "a", 1).await.is_err() {}
-    assert_eq!(ledger(&store, "a").await.count, 2);
+    tried += 1;
+    while add(&store, "a", 1).await.is_err() {
+        tried += 1;
+    }
+    // Those that failed may be stored.
+    let stored = ledger(&store, "a").await.count;
+    assert!((2..=tried).contains(&stored), "{stored} of {tried}");
 }
 
 #[tokio::test]
