@@ -31,11 +31,14 @@ pub(crate) use place::SERVER;
 pub(crate) use place::{STORAGE, TempDir, builder, fast_temp_dir, open, temp_dir};
 pub(crate) use stall::{abandon, stall};
 
-/// How far one case is from the next of those that are tried, where there are very many: seven, or one if
-/// `EVENTFOLD_WHOLE` is set.
+/// Whether all cases are tried, however many there are: `EVENTFOLD_WHOLE` is set.
+pub(crate) fn is_whole() -> bool {
+    std::env::var_os("EVENTFOLD_WHOLE").is_some_and(|value| !value.is_empty())
+}
+
+/// How far one case is from the next of those that are tried, where there are very many.
 pub(crate) fn case_step() -> usize {
-    let is_whole = std::env::var_os("EVENTFOLD_WHOLE").is_some_and(|value| !value.is_empty());
-    if is_whole { 1 } else { 7 }
+    if is_whole() { 1 } else { 7 }
 }
 
 /// How long anything may take before a test calls it hung.
