@@ -10,3 +10,8 @@ pub(crate) fn step() -> u64 {
     let is_whole = std::env::var_os("EVENTFOLD_WHOLE").is_some_and(|value| !value.is_empty());
     if is_whole { 1 } else { PART }
 }
+
+/// How many of `all` faults are tried.
+pub(crate) fn tried(all: u64) -> u64 {
+    all.div_ceil(step())
+}

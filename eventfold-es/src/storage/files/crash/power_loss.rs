@@ -127,8 +127,9 @@ pub(crate) fn in_parallel(seeds: u64, try_seed: impl Fn(u64) -> Result<(), Strin
     let failures = failures(seeds, try_seed);
     assert!(
         failures.is_empty(),
-        "{} of {seeds} seeds failed:\n{}",
+        "{} of {} seeds failed:\n{}",
         failures.len(),
+        extent::tried(seeds),
         failures[..failures.len().min(10)].join("\n")
     );
 }

@@ -479,12 +479,11 @@ fn mount_of(mounts: &[PathBuf], path: &Path) -> usize {
     innermost.map_or(0, |(number, _)| number + 1)
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
     use crate::storage::files::disk::{self, File, OpenDir};
 
-    #[cfg(target_os = "linux")]
     #[test]
     fn whoever_syncs_next_is_told_that_a_sync_of_the_file_system_failed() {
         const EIO: i32 = 5;

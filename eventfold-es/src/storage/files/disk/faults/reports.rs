@@ -36,8 +36,9 @@ impl Reports {
                 self.unsynced.extend([dir_of(from), dir_of(to)]);
             }
             Change::Sync { .. } | Change::SyncDir { .. } => {
-                self.unsynced
-                    .retain(|other| Some(other) != synced(change).as_ref());
+                if let Some(synced) = synced(change) {
+                    self.unsynced.remove(&synced);
+                }
             }
             Change::SyncAll { path } => self.unsynced.retain(|other| !is_on(path, other)),
             Change::FailedSync(_) | Change::Mark(_) => {}
