@@ -115,8 +115,9 @@ fn with_store<F: Future>(dir: &Path, work: impl FnOnce(AggregateStore) -> F) {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.expect("a runtime").block_on(async {
         let builder = AggregateStore::builder(dir).projection::<Total>();
-        // Snapshots are written at times that differ.
-        let store = builder.snapshot_every(u64::MAX).open().await;
+        // Snapshots are written, and old segments compressed, at times that differ.
+        let builder = builder.snapshot_every(u64::MAX).compress_journal(false);
+        let store = builder.open().await;
         let store = store.expect("a store");
         work(store.clone()).await;
         store.shutdown().await.expect("a store in order");
