@@ -26,6 +26,7 @@ fn a_store_on_a_full_disk_is_not_ready_until_a_command_is_stored() {
     with_failing(async |store, watch| {
         let account = store.get::<Account>("a0").await.expect("it is open");
         account.send(note(0)).await.expect("the disk works");
+        let _ = store.layout(); // waits for the stream writer
         assert_eq!(kinds(store), []);
         watch.set_fault(Fault::lasting(Call::Write, ENOSPC));
         account.send(note(1)).await.expect_err("there is no space");
@@ -71,11 +72,11 @@ fn a_stream_whose_file_cannot_be_written_is_named_and_does_not_block_the_store()
     with_failing(async |store, watch| {
         let first = store.get::<Account>("a1").await.expect("it is open");
         first.send(note(1)).await.expect("the disk works");
-        let _ = store.layout();
+        let _ = store.layout(); // waits for the stream writer
         watch.set_fault(Fault::lasting(Call::CreateDir, EIO));
         let account = store.get::<Account>("a0").await.expect("it is open");
         account.send(note(0)).await.expect("the journal works");
-        let _ = store.layout(); // waits for the stream writer
+        let _ = store.layout();
         let health = store.health();
         assert!(health.is_ready());
         assert_eq!(kinds(store), [ProblemKind::StreamsRefused]);
