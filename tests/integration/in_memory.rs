@@ -27,6 +27,7 @@ const FILES_ONLY: &[(&str, &str)] = &[
     ("described", "opens stores in memory only"),
     ("directory", "what is done to the directory of a store"),
     ("disk", "what is on disk, and when"),
+    ("documented", "opens no store"),
     ("format", "the bytes of the files"),
     ("golden", "the bytes of the files"),
     ("in_memory", "runs the others"),

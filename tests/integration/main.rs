@@ -20,6 +20,7 @@ mod described;
 #[cfg(unix)]
 mod directory;
 mod disk;
+mod documented;
 mod ended;
 mod events_of_none;
 mod failures;

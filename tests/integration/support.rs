@@ -38,7 +38,7 @@ pub(crate) fn is_whole() -> bool {
 
 /// How far one case is from the next of those that are tried, where there are very many.
 pub(crate) fn case_step() -> usize {
-    if is_whole() { 1 } else { 7 }
+    if is_whole() { 1 } else { 19 }
 }
 
 /// How long anything may take before a test calls it hung.
