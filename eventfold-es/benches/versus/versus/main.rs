@@ -16,7 +16,8 @@
 //! crate, one right after the other, and turns their order around every time, so that a disk that gets
 //! slower for a while slows all of them. Printed are the medians of all rounds with the least and the most beside
 //! them. The ratios are the medians of the ratios within the rounds, which a disk that others use
-//! as well disturbs less than the rates; they need not be the ratios of the medians. If least and
+//! as well disturbs less than the rates; they need not be the ratios of the medians. From eight rounds on
+//! the lower quartile of the ratios stands beside the median. If least and
 //! most are far apart for the raw disk, the machine was not calm, and the numbers say little.
 //!
 //! Each measurement has a fresh directory (below the build's target directory: the temporary
@@ -182,9 +183,9 @@ fn measure_row(row: &mut Row, options: &Options, filled: &mut Filled) -> TempDir
     let mut measured = [None; Contender::ALL.len()];
     let mut attempts = measured;
     for contender in contenders {
-        let only = options.only.as_ref();
-        if row.why_left_out(contender).is_some() || only.is_some_and(|who| who != contender.name())
-        {
+        let only = &options.only;
+        let is_wanted = only.is_empty() || only.iter().any(|who| who == contender.name());
+        if row.why_left_out(contender).is_some() || !is_wanted {
             continue;
         }
         let base = fresh.path().join((contender as usize).to_string());

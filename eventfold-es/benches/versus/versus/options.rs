@@ -9,7 +9,7 @@ cargo bench --bench versus -- [OPTIONS]
 
   --quick        only the rows with goals, and few rounds: about two minutes
   --row TEXT     only rows whose name begins so; may be repeated
-  --only WHO     only this one is measured, by the name of its column
+  --only WHO     only this one is measured, by the name of its column; may be repeated
   --rounds N     how often the rows with goals are measured; the others a third of it
   --seconds S    how long commands are sent each time
   --json FILE    write all numbers there
@@ -22,7 +22,7 @@ cargo bench --bench versus -- [OPTIONS]
 pub(crate) struct Options {
     pub(crate) quick: bool,
     pub(crate) rows: Vec<String>,
-    pub(crate) only: Option<String>,
+    pub(crate) only: Vec<String>,
     pub(crate) rounds: usize,
     pub(crate) seconds: f64,
     pub(crate) json: Option<PathBuf>,
@@ -39,7 +39,7 @@ impl Options {
         let mut options = Self {
             quick: false,
             rows: Vec::new(),
-            only: None,
+            only: Vec::new(),
             rounds: 0,
             seconds: 0.6,
             json: None,
@@ -56,7 +56,7 @@ impl Options {
                 "--quick" => options.quick = true,
                 "--list" => options.list = true,
                 "--row" => options.rows.push(value()?),
-                "--only" => options.only = Some(value()?),
+                "--only" => options.only.push(value()?),
                 "--rounds" => options.rounds = value()?.parse().map_err(|e| invalid(&e))?,
                 "--seconds" => options.seconds = value()?.parse().map_err(|e| invalid(&e))?,
                 "--json" => options.json = Some(value()?.into()),
@@ -67,10 +67,10 @@ impl Options {
         if options.rounds == 0 {
             options.rounds = if options.quick { 3 } else { 6 };
         }
-        if let Some(only) = &options.only
-            && !Contender::ALL.iter().any(|who| who.name() == only)
-        {
-            return Err(format!("nobody is named {only}"));
+        for only in &options.only {
+            if !Contender::ALL.iter().any(|who| who.name() == only) {
+                return Err(format!("nobody is named {only}"));
+            }
         }
         if options.seconds <= 0.0 {
             return Err("nothing can be measured in no time".to_owned());

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::contender::Contender;
 use crate::machine::Machine;
 use crate::rows::Row;
-use crate::stats::Spread;
+use crate::stats::{Spread, lower_quartile};
 use crate::work::growth::Size;
 
 mod chart;
@@ -117,6 +117,7 @@ fn row_json(row: &Row) -> Value {
                 "most": spread.most,
                 "rounds": values,
                 "decided_for_each": Spread::of(&row.attempts(contender)).map(|a| a.median),
+                "lower_quartile_of_that": lower_quartile(&row.ratios(Contender::Current, contender)),
                 "this_crate_is_better_by": Spread::of(&row.ratios(Contender::Current, contender)).map(|r| r.median),
             }),
             None => json!({ "not_measured": row.why_left_out(contender) }),

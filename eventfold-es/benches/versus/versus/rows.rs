@@ -10,6 +10,7 @@ use crate::work::{Shape, Work};
 pub(crate) enum Unit {
     Commands,
     Decisions,
+    Reactions,
     Aggregates,
     Events,
     Microseconds,
@@ -21,6 +22,7 @@ impl Unit {
         match self {
             Self::Commands => "commands/s",
             Self::Decisions => "decisions/s",
+            Self::Reactions => "reactions/s",
             Self::Aggregates => "aggregates/s",
             Self::Events => "events/s",
             Self::Microseconds => "µs",
@@ -73,6 +75,7 @@ impl Row {
             Work::Load { .. } => (Unit::Milliseconds, None),
             Work::IdleRead { .. } | Work::Selective(_) => (Unit::Microseconds, None),
             Work::Decisions(_) => (Unit::Decisions, Some(180)),
+            Work::Reactions { .. } => (Unit::Reactions, Some(180)),
         };
         let commit = |clients| raw_bytes.map(|bytes| Bare::GroupCommit { clients, bytes });
         let bare = match work {
@@ -82,7 +85,10 @@ impl Row {
             Work::ColdLoad { events } | Work::CatchUp { events, .. } => {
                 Some(Bare::Decode { events })
             }
-            Work::Load { .. } | Work::IdleRead { .. } | Work::Selective(_) => None,
+            Work::Reactions { .. }
+            | Work::Load { .. }
+            | Work::IdleRead { .. }
+            | Work::Selective(_) => None,
         };
         Self {
             name: name.into(),
@@ -114,7 +120,8 @@ impl Row {
             Contender::Published => self.work.is_across_aggregates(),
             Contender::UmaDb | Contender::Tephra => !self.work.is_tagged(),
             Contender::Aggregates => self.work.on_aggregates().is_none(),
-            Contender::Sqlite | Contender::Current => false,
+            Contender::Sqlite => matches!(self.work, Work::Reactions { .. }),
+            Contender::Current => false,
         };
         if is_nothing {
             return Some("");
@@ -190,6 +197,16 @@ fn of_tags(few: bool) -> Vec<Row> {
             .goal(Times(1.0, Tephra))
             .goal(NoFailedAttempts),
     ];
+    rows.push(
+        Row::new(
+            "a live process manager, 20,000 reactions on 64 accounts",
+            Work::Reactions {
+                streams: 64,
+                events: 20_000,
+            },
+        )
+        .goal(Times(0.3, Aggregates)),
+    );
     let events = if few { FEW } else { MANY };
     let mut reading = selective(events, 10, false).goal(Times(1.0 / 3.0, Sqlite));
     if !few {
@@ -294,7 +311,7 @@ pub(crate) fn sweeps() -> Vec<Row> {
         let name = format!("{clients} clients, 64 aggregates").replace("1 clients", "1 client");
         rows.push(Row::new(name, Work::Commands(Shape::new(clients, 64))));
     }
-    for aggregates in [1_000, 10_000] {
+    for aggregates in [1_000, 10_000, 100_000] {
         let shape = Shape::new(64, aggregates);
         let name = format!("64 clients, {} aggregates", grouped(aggregates));
         let mut row = Row::new(name, Work::Commands(shape));

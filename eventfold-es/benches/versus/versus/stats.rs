@@ -37,6 +37,13 @@ impl Spread {
     }
 }
 
+/// The lower quartile of the values: a quarter of them are below. `None` of too few to say.
+pub(crate) fn lower_quartile(values: &[f64]) -> Option<f64> {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    (values.len() >= 8).then(|| values[values.len() / 4])
+}
+
 /// A number with three digits or more that count: `0.012`, `4.21`, `81.3`, `4,110`.
 pub(crate) fn number(value: f64) -> String {
     let decimals = match value.abs() {

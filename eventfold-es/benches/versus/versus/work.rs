@@ -12,6 +12,7 @@ use crate::tagged::Tagged;
 mod commands;
 pub(crate) mod decisions;
 pub(crate) mod growth;
+mod reactions;
 
 pub(crate) use commands::Shape;
 use decisions::{Deciding, Filled, Selective};
@@ -33,6 +34,8 @@ pub(crate) enum Work {
     IdleRead { streams: usize },
     /// Events a second that a new projection takes in.
     CatchUp { streams: usize, events: usize },
+    /// What a live process manager does in a second about events that are stored.
+    Reactions { streams: usize, events: usize },
     /// Decisions on tagged events answered in a second.
     Decisions(Deciding),
     /// Microseconds to read the few events of a tag in a store that was just opened.
@@ -47,7 +50,7 @@ impl Work {
 
     /// Whether it is about rules across aggregates.
     pub(crate) fn is_across_aggregates(self) -> bool {
-        self.is_tagged() || matches!(self, Self::Transfers(_))
+        self.is_tagged() || matches!(self, Self::Transfers(_) | Self::Reactions { .. })
     }
 
     /// What the same clients do on as many aggregates, if they only send commands to each.
@@ -58,6 +61,7 @@ impl Work {
                 boundaries,
             }) => Some(Self::Commands(Shape::new(clients, boundaries))),
             Self::Transfers(shape) => Some(Self::Commands(shape)),
+            Self::Reactions { streams, .. } => Some(Self::Commands(Shape::new(64, streams))),
             _ => None,
         }
     }
@@ -90,6 +94,7 @@ impl Work {
             Self::Load { events, snapshot } => load::<S>(base, events, snapshot) * 1e3,
             Self::IdleRead { streams } => idle_read::<S>(base, streams, time) * 1e6,
             Self::CatchUp { streams, events } => catch_up::<S>(base, streams, events),
+            Self::Reactions { streams, events } => reactions::measure(base, streams, events),
             Self::Decisions(_) | Self::Selective(_) => panic!("{self:?} is about tags"),
         }
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{Part, Report};
 use crate::contender::Contender;
 use crate::rows::{Goal, Row, grouped};
-use crate::stats::{Spread, number};
+use crate::stats::{Spread, lower_quartile, number};
 use crate::work::growth::Size;
 
 pub(super) fn write(report: &Report, part: Part) -> String {
@@ -66,9 +66,13 @@ fn rows(rows: &[&Row], with_goals: bool) -> String {
             let _ = write!(out, " {} |", shown.as_deref().unwrap_or(why));
         }
         for other in others.clone() {
-            let ratio = Spread::of(&row.ratios(Contender::Current, *other));
-            let shown = ratio.map(|ratio| number(ratio.median));
-            let _ = write!(out, " {} |", shown.unwrap_or_default());
+            let ratios = row.ratios(Contender::Current, *other);
+            let ratio = Spread::of(&ratios).map(|ratio| number(ratio.median));
+            let _ = write!(out, " {}", ratio.unwrap_or_default());
+            if let Some(quartile) = lower_quartile(&ratios) {
+                let _ = write!(out, " (lower quartile {})", number(quartile));
+            }
+            out.push_str(" |");
         }
         if with_goals {
             let verdicts = row.goals.iter().map(|goal| verdict(row, *goal));
