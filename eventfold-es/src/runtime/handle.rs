@@ -622,7 +622,7 @@ impl<A: Aggregate> AggregateHandle<A> {
     /// Reads the stream's file. The file does not exist before the stream's first event.
     ///
     /// A line is written some milliseconds after its command is answered, and under load up to a
-    /// tenth of a second after. This call blocks until then, so the file has everything that was
+    /// second after. This call blocks until then, so the file has everything that was
     /// answered before. If the file cannot be written,
     /// [`AggregateStore::read_events`](crate::store::AggregateStore::read_events) still has all
     /// events; it checks every line.

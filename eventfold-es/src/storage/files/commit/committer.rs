@@ -563,6 +563,7 @@ impl Committer {
             end.hash = hash;
             let unflushed = tail.unflushed.get_or_insert_with(|| UnflushedLines {
                 offset: start.offset,
+                begun: None,
                 lines: Vec::new(),
                 failed: false,
                 file,

@@ -175,6 +175,7 @@ impl Redo {
     fn refuse(&mut self, id: StreamId, stream: Arc<Stream>, offset: u64, lines: Vec<u8>) {
         stream.tail().unflushed = Some(UnflushedLines {
             offset,
+            begun: None,
             lines,
             failed: true,
             file: None,

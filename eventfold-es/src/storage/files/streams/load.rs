@@ -501,6 +501,7 @@ mod tests {
         let second = [&lines[1][..], b"\n"].concat();
         stream.tail().unflushed = Some(UnflushedLines {
             offset: lines[0].len() as u64 + 1,
+            begun: None,
             lines: second,
             failed: false,
             file: None,

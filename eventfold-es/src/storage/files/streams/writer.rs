@@ -1,7 +1,7 @@
 //! The stream writer: the thread that writes durable lines from the journal to the streams' files.
 //!
 //! The committer queues a stream and answers. The stream's file follows within milliseconds, under
-//! load within a tenth of a second. Until then readers find the lines in memory
+//! load within a second. Until then readers find the lines in memory
 //! ([`UnflushedLines`](crate::storage::files::streams::stream::UnflushedLines)). So no command
 //! waits for a new stream's directory and file, and a busy stream gathers lines for one write.
 
@@ -14,18 +14,21 @@ use std::time::{Duration, Instant};
 use crate::ids::StreamId;
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::streams::cache::OpenFiles;
-use crate::storage::files::streams::stream::Stream;
+use crate::storage::files::streams::stream::{Stream, UnflushedLines};
 use crate::storage::health::Health;
 
 /// How long lines gather at least before they are written, unless a caller waits for them.
 const GATHER: Duration = Duration::from_millis(2);
-/// Lines gather for this many times the duration of the last pass. If many streams are written,
-/// each opened file should get more lines.
-const REST: u32 = 3;
-const LONGEST_GATHER: Duration = Duration::from_millis(100);
+/// Lines gather for this many times the duration of the last pass, so that the thread does not take
+/// much of a processor. If many streams are written, each opened file should get more lines.
+const REST: u32 = 16;
+const LONGEST_GATHER: Duration = Duration::from_secs(1);
+/// Once so many streams or bytes have gathered, they are written at once.
+const ENOUGH_STREAMS: usize = 32 * 1024;
+const ENOUGH_BYTES: usize = 8 * 1024 * 1024;
 /// How many streams and how many bytes may gather. Beyond that the committer waits.
-const MOST_STREAMS: usize = 16 * 1024;
-const MOST_BYTES: usize = 8 * 1024 * 1024;
+const MOST_STREAMS: usize = 2 * ENOUGH_STREAMS;
+const MOST_BYTES: usize = 2 * ENOUGH_BYTES;
 
 /// The streams whose files lack lines.
 #[derive(Debug)]
@@ -50,7 +53,7 @@ struct State {
     failed: Vec<Arc<Stream>>,
     /// How often the thread has written all gathered lines.
     passes: u64,
-    /// A caller waits.
+    /// A caller waits, or enough has gathered.
     urgent: bool,
     /// The thread must end once no lines are left.
     finish: bool,
@@ -95,7 +98,11 @@ impl Unflushed {
     pub(crate) fn release(&self, bytes: usize) {
         let mut state = self.state();
         state.bytes += bytes;
-        if state.thread == Phase::Sleeps && !state.gathering.is_empty() {
+        let is_enough = state.gathering.len() > ENOUGH_STREAMS || state.bytes > ENOUGH_BYTES;
+        if is_enough && !state.urgent {
+            state.urgent = true;
+            self.work.notify_one();
+        } else if state.thread == Phase::Sleeps && !state.gathering.is_empty() {
             self.work.notify_one();
         }
         while state.thread != Phase::Over
@@ -132,7 +139,7 @@ impl Unflushed {
     pub(crate) fn holds_too_much(&self) -> bool {
         let failed = self.state().failed.clone();
         let lacking =
-            |stream: &Arc<Stream>| stream.tail().unflushed.as_ref().map(|b| b.lines.len());
+            |stream: &Arc<Stream>| stream.tail().unflushed.as_ref().map(UnflushedLines::len);
         failed.iter().filter_map(lacking).sum::<usize>() > MOST_BYTES
     }
 
@@ -249,16 +256,20 @@ fn wait<'a>(condition: &Condvar, state: MutexGuard<'a, State>) -> MutexGuard<'a,
 
 /// Appends the missing lines to a stream's file. True if more lines have come meanwhile.
 fn bring_up(files: &OpenFiles, stream: &Stream) -> StorageResult<bool> {
-    let Some(unflushed) = stream.tail().unflushed.clone() else {
+    let mut tail = stream.tail();
+    let Some(unflushed) = &mut tail.unflushed else {
         return Ok(false);
     };
-    files.append(stream, unflushed.file, unflushed.offset, &unflushed.lines)?;
+    let (file, offset) = (unflushed.file.clone(), unflushed.offset);
+    let lines = unflushed.begin();
+    drop(tail);
+    files.append(stream, file, offset, &lines)?;
     let mut tail = stream.tail();
     let Some(rest) = &mut tail.unflushed else {
         return Ok(false);
     };
-    rest.offset += unflushed.lines.len() as u64;
-    rest.lines.drain(..unflushed.lines.len());
+    rest.offset += lines.len() as u64;
+    rest.begun = None;
     rest.failed = false;
     if rest.lines.is_empty() {
         tail.unflushed = None;
@@ -309,7 +320,7 @@ mod tests {
     use super::*;
     use crate::storage::files::layout::StreamLayout;
     use crate::storage::files::streams::high_water::HighWaterMarks;
-    use crate::storage::files::streams::stream::{Streams, UnflushedLines};
+    use crate::storage::files::streams::stream::Streams;
 
     fn stream(base: &std::path::Path, id: &str) -> Arc<Stream> {
         let streams = Streams::new(StreamLayout::new(base), HighWaterMarks::unknown());
@@ -319,6 +330,7 @@ mod tests {
     fn lines_of(lines: &[u8]) -> UnflushedLines {
         UnflushedLines {
             offset: 0,
+            begun: None,
             lines: lines.to_vec(),
             failed: false,
             file: None,
