@@ -46,13 +46,17 @@ pub(crate) const FIRST_SEGMENT: u64 = if cfg!(test) { 2 } else { 256 } * 1024;
 /// The size of the largest segments.
 pub(crate) const LARGEST_SEGMENT: u64 = if cfg!(test) { 4 } else { 16 * 1024 } * 1024;
 
-/// How much memory a buffer keeps between two batches.
-const MOST_MEMORY: usize = 1024 * 1024;
+/// How much memory a buffer keeps between two batches, even if it is hardly used.
+const KEPT_MEMORY: usize = 1024 * 1024;
+/// How much it keeps at most. Memory that the system gives anew for each batch costs more than the bytes.
+const MOST_MEMORY: usize = 8 * 1024 * 1024;
 
-/// Empties `bytes` for the next use, and keeps at most `MOST_MEMORY` bytes of memory.
+/// Empties `bytes` for the next use. Keeps twice the memory that was used, between `KEPT_MEMORY` and
+/// `MOST_MEMORY` bytes.
 pub(crate) fn empty(bytes: &mut Vec<u8>) {
+    let used = bytes.len();
     bytes.clear();
-    bytes.shrink_to(MOST_MEMORY);
+    bytes.shrink_to((2 * used).clamp(KEPT_MEMORY, MOST_MEMORY));
 }
 
 /// The list of segments and the durable end, shared with the readers.

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 /// How many buffers a thread keeps.
 const MOST: usize = 2;
 /// The largest capacity of a kept buffer, in bytes.
-const LARGEST: usize = 16 * 1024;
+const LARGEST: usize = 64 * 1024;
 
 thread_local! {
     static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
