@@ -83,6 +83,11 @@ impl Index {
         }
     }
 
+    /// The journal's directory.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     fn segments(&self) -> MutexGuard<'_, Vec<u64>> {
         self.segments.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,16 +1,24 @@
-//! Decodes a compressed segment on a thread of its own, ahead of a reader that reads it to the end:
-//! [`Ahead`].
+//! Reads a segment on a thread of its own, ahead of a reader that reads on and on: [`Ahead`].
+//!
+//! The thread decodes compressed blocks, finds the lines and checks their checksums, so the reader only
+//! reads what is in them. It tells no error. It ends where the valid lines end, and whoever reads on from
+//! there finds out why.
 
+use std::path::Path;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 
-use crate::storage::error::StorageResult;
-use crate::storage::files::journal::compressed::Compressed;
+use crate::storage::encoding::event_line::line_end;
+use crate::storage::encoding::sealed::verified;
+use crate::storage::files::journal::end::End;
+use crate::storage::files::journal::segment::SegmentFile;
 
-/// About how many bytes are handed over at a time.
-const PIECE: usize = 256 * 1024;
+/// About how many bytes are handed over at a time. Few in this crate's own tests, as their segments are small.
+const PIECE: usize = if cfg!(test) { 1024 } else { 256 * 1024 };
+/// How many bytes are read before their lines are checked. They are still in the processor's cache then.
+const STEP: usize = if cfg!(test) { 100 } else { 64 * 1024 };
 /// How many pieces may wait for the reader.
 const WAITING: usize = 2;
 
@@ -27,65 +35,132 @@ static MOST: LazyLock<usize> = LazyLock::new(|| {
     }
 });
 
-/// What follows in a segment, decoded ahead. Its thread ends with it.
+/// The lines that follow in a segment, read ahead. Its thread ends with it.
 #[derive(Debug)]
-pub(crate) struct Ahead(Receiver<StorageResult<Vec<u8>>>);
+pub(crate) struct Ahead {
+    pieces: Receiver<Piece>,
+    /// Pieces that were read, for their memory.
+    spare: Sender<Piece>,
+    piece: Piece,
+    /// How many lines of the piece were taken.
+    taken: usize,
+}
+
+/// Lines whose checksums are right.
+#[derive(Debug, Default)]
+struct Piece {
+    bytes: Vec<u8>,
+    lines: Vec<CheckedLine>,
+}
+
+/// A line that is whole and valid.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CheckedLine {
+    /// Where it begins in the bytes.
+    pub(crate) start: usize,
+    /// Where its line end is.
+    pub(crate) end: usize,
+    /// Its checksum.
+    pub(crate) chain: u64,
+}
 
 impl Ahead {
-    /// Decodes `segment` from `offset` on. `None` if there are as many threads already as processors to
-    /// run them, or if no thread can be started.
-    pub(crate) fn start(segment: &Compressed, offset: u64) -> Option<Self> {
+    /// Reads the segment of the journal in the directory `journal` from `end` on. `None` if there are as
+    /// many threads already as processors to run them, or if no thread can be started.
+    pub(crate) fn start(journal: &Path, end: End) -> Option<Self> {
         let turn = Turn::take()?;
-        let segment = segment.again().ok()?;
-        let (pieces, decoded) = sync_channel(WAITING);
-        let name = "eventfold-decode".to_owned();
-        let decode = move || {
-            decode(segment, offset, &pieces);
+        let journal = journal.to_owned();
+        let (sender, pieces) = sync_channel(WAITING);
+        let (spare, used) = channel();
+        let read = move || {
+            // Whichever form the segment has by now: the checksums tell that it is the same.
+            if let Ok(Some(segment)) = SegmentFile::open_if_there(&journal, end.segment) {
+                read(segment, end, &sender, &used);
+            }
             drop(turn);
         };
-        thread::Builder::new().name(name).spawn(decode).ok()?;
-        Some(Self(decoded))
+        let name = "eventfold-ahead".to_owned();
+        thread::Builder::new().name(name).spawn(read).ok()?;
+        Some(Self {
+            pieces,
+            spare,
+            piece: Piece::default(),
+            taken: 0,
+        })
     }
 
-    /// Adds the bytes that follow to `out`. Returns how many; 0 at the end. `None` if the thread is gone,
-    /// after an error that it told.
-    pub(crate) fn read_on(&mut self, out: &mut Vec<u8>) -> Option<StorageResult<usize>> {
-        let piece = self.0.recv().ok()?;
-        Some(piece.map(|piece| {
-            out.extend_from_slice(&piece);
-            piece.len()
-        }))
+    /// The next line, which is in [`bytes`](Self::bytes) then. `None` if the thread has ended.
+    #[inline]
+    pub(crate) fn take_line(&mut self) -> Option<CheckedLine> {
+        if self.taken == self.piece.lines.len() {
+            let read = std::mem::replace(&mut self.piece, self.pieces.recv().ok()?);
+            self.taken = 0;
+            // The thread may have ended.
+            let _ = self.spare.send(read);
+        }
+        let line = self.piece.lines.get(self.taken).copied();
+        self.taken += 1;
+        line
+    }
+
+    /// The bytes of the lines.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.piece.bytes
     }
 }
 
-fn decode(mut segment: Compressed, mut offset: u64, pieces: &SyncSender<StorageResult<Vec<u8>>>) {
+/// Reads and checks the lines of `segment` from `end` on, as long as they are valid and somebody takes them.
+fn read(mut segment: SegmentFile, end: End, pieces: &SyncSender<Piece>, spare: &Receiver<Piece>) {
+    let (mut offset, mut chain) = (end.offset, end.chain);
+    // The beginning of the line that the piece before has not whole.
+    let mut begun = Vec::new();
     loop {
-        let mut piece = Vec::with_capacity(PIECE);
-        let mut failed = None;
-        while piece.len() < PIECE {
-            match segment.read_on(offset + piece.len() as u64, &mut piece) {
-                Ok(0) => break,
-                Ok(_) => {}
-                Err(error) => {
-                    failed = Some(error);
-                    break;
-                }
-            }
+        let Piece {
+            mut bytes,
+            mut lines,
+        } = spare.try_recv().unwrap_or_default();
+        bytes.clear();
+        lines.clear();
+        bytes.extend_from_slice(&begun);
+        let (mut used, mut is_over) = (0, false);
+        while !is_over && (bytes.len() < PIECE || lines.is_empty()) {
+            let searched = bytes.len() - used;
+            let read = segment.read_on(offset + bytes.len() as u64, STEP as u64, &mut bytes);
+            is_over = !read.is_ok_and(|read| read > 0);
+            is_over |= !check(&bytes, searched, &mut used, &mut chain, &mut lines);
         }
-        offset += piece.len() as u64;
-        let is_end = piece.is_empty() && failed.is_none();
-        // What is whole before the damage comes first. Whoever read may have ended.
-        if (is_end || !piece.is_empty()) && pieces.send(Ok(piece)).is_err() {
-            return;
-        }
-        if let Some(error) = failed {
-            let _ = pieces.send(Err(error));
-            return;
-        }
-        if is_end {
+        begun.clear();
+        begun.extend_from_slice(&bytes[used..]);
+        offset += used as u64;
+        // Whoever read may have ended.
+        if lines.is_empty() || pieces.send(Piece { bytes, lines }).is_err() || is_over {
             return;
         }
     }
+}
+
+/// Checks the whole lines of `bytes` behind the `used` ones, and adds them to `lines`. `searched` bytes of
+/// them have no line end. False if one is not valid, or if the lines end.
+fn check(
+    bytes: &[u8],
+    mut searched: usize,
+    used: &mut usize,
+    chain: &mut u64,
+    lines: &mut Vec<CheckedLine>,
+) -> bool {
+    while let Some(length) = line_end(&bytes[*used..], searched) {
+        let (start, end) = (*used, *used + length);
+        let Some(sum) = verified(&bytes[start..end], *chain) else {
+            return false;
+        };
+        lines.push(CheckedLine {
+            start,
+            end,
+            chain: sum,
+        });
+        (*chain, *used, searched) = (sum, end + 1, 0);
+    }
+    bytes.get(*used) != Some(&0)
 }
 
 /// The right to a thread.

@@ -58,20 +58,6 @@ impl Compressed {
         })
     }
 
-    /// The same segment, to be read by somebody else.
-    pub(crate) fn again(&self) -> StorageResult<Self> {
-        let file = self.file.try_clone();
-        Ok(Self {
-            file: file.map_err(|e| StorageError::io("open", &self.path, e))?,
-            path: self.path.clone(),
-            blocks: self.blocks.clone(),
-            note: self.note.clone(),
-            decoder: Decoder::default(),
-            held: None,
-            block: Vec::new(),
-        })
-    }
-
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

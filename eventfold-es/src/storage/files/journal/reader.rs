@@ -8,7 +8,7 @@ use crate::storage::encoding::sealed::verified;
 use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::format::commit_line::CommitLine;
 use crate::storage::files::journal::Index;
-use crate::storage::files::journal::ahead::Ahead;
+use crate::storage::files::journal::ahead::{Ahead, CheckedLine};
 use crate::storage::files::journal::end::End;
 use crate::storage::files::journal::readers::Reading;
 use crate::storage::files::journal::segment::SegmentFile;
@@ -17,7 +17,7 @@ use crate::storage::files::journal::segment::SegmentFile;
 const FIRST_CHUNK: u64 = 16 * 1024;
 /// The size of the largest reads from the file.
 const LARGEST_CHUNK: u64 = 256 * 1024;
-/// From reads of this size on a compressed segment is decoded ahead: whoever read so much reads on.
+/// From reads of this size on another thread reads ahead: whoever read so much reads on.
 const AHEAD_FROM: u64 = if cfg!(test) {
     2 * FIRST_CHUNK
 } else {
@@ -43,8 +43,12 @@ struct OpenSegment {
     buffer: Vec<u8>,
     used: usize,
     chunk: u64,
-    /// Decodes what comes behind the buffer.
+    /// Nothing is written to it any more.
+    is_sealed: bool,
+    /// Reads what follows. The buffer is not used then.
     ahead: Option<Ahead>,
+    /// What follows could not be read ahead.
+    is_ahead_over: bool,
 }
 
 impl Reader {
@@ -65,8 +69,12 @@ impl Reader {
         head: u64,
         mut each: impl FnMut(&CommitLine<'_>, usize) -> Result<ControlFlow<()>, E>,
     ) -> Result<(), E> {
-        if let Some(open) = &mut self.open {
+        if let Some(open) = &mut self.open
+            && !open.is_sealed
+        {
+            // What was read ahead may be from before a write was complete.
             open.rewind();
+            open.is_sealed = is_sealed(&self.index, open.end.segment);
         }
         while self.after < head {
             let open = match &mut self.open {
@@ -75,7 +83,7 @@ impl Reader {
             };
             let after = self.after;
             let mut flow = ControlFlow::Continue(());
-            let last = open.next(|commit| {
+            let last = open.next(&self.index, |commit| {
                 let first_new = (after + 1).saturating_sub(commit.position);
                 if commit.last() > after {
                     flow = each(commit, usize::try_from(first_new).unwrap_or(usize::MAX))?;
@@ -87,12 +95,16 @@ impl Reader {
                     self.after = self.after.max(last);
                     self.reading.moved_to(self.after);
                     if flow.is_break() {
+                        // Nobody knows when it reads on, and others may need the thread.
+                        if open.ahead.is_some() {
+                            open.rewind();
+                        }
                         break;
                     }
                 }
                 Ok(None) => {
-                    let end = open.end;
-                    self.open = Some(OpenSegment::after(&self.index, end)?);
+                    let (end, chunk) = (open.end, open.chunk);
+                    self.open = Some(OpenSegment::after(&self.index, end, chunk)?);
                 }
                 Err(error) => {
                     // The next call reads from the file again: the bytes read ahead may be wrong.
@@ -142,7 +154,7 @@ pub(crate) fn read_segment(
     let mut open = OpenSegment::at(index, first.saturating_sub(1))?;
     while open.end.position < until {
         let offset = open.end.offset;
-        let read = open.next(|commit| {
+        let read = open.next(index, |commit| {
             each(commit, offset)?;
             StorageResult::Ok(commit.last())
         })?;
@@ -172,30 +184,33 @@ impl OpenSegment {
         // A segment's chain starts with the previous segment's checksum, which the header states.
         let mut segment = index.open(first)?;
         let chain = previous_of(&mut segment)?;
-        Self::new(segment, End::of_empty(first, chain))
+        let end = End::of_empty(first, chain);
+        Self::new(index, segment, end, FIRST_CHUNK)
     }
 
-    /// The segment that follows `end`.
-    fn after(index: &Index, end: End) -> StorageResult<Self> {
+    /// The segment that follows `end`. Its first read is of the size `chunk`.
+    fn after(index: &Index, end: End, chunk: u64) -> StorageResult<Self> {
         let first = end.position + 1;
         if index.holding(first) != Some(first) {
             let path = index.path(end.segment);
             let cause = "the line is not valid, although it was durable";
             return Err(StorageError::damaged(&path, end.offset, cause));
         }
-        Self::new(index.open(first)?, end.of_next())
+        Self::new(index, index.open(first)?, end.of_next(), chunk)
     }
 
-    fn new(segment: SegmentFile, end: End) -> StorageResult<Self> {
+    fn new(index: &Index, segment: SegmentFile, end: End, chunk: u64) -> StorageResult<Self> {
         let mut open = Self {
             segment,
             end,
             buffer: Vec::new(),
             used: 0,
-            chunk: FIRST_CHUNK,
+            chunk,
+            is_sealed: is_sealed(index, end.segment),
             ahead: None,
+            is_ahead_over: false,
         };
-        if open.take_line()?.is_none() {
+        if open.take_line(index)?.is_none() {
             let cause = "the header is missing";
             return Err(StorageError::damaged(open.segment.path(), 0, cause));
         }
@@ -205,76 +220,99 @@ impl OpenSegment {
     /// Reads the next commit, `None` at the end of the segment.
     fn next<E: From<StorageError>>(
         &mut self,
+        index: &Index,
         read: impl FnOnce(&CommitLine<'_>) -> Result<u64, E>,
     ) -> Result<Option<u64>, E> {
         let offset = self.end.offset;
-        let Some(line) = self.take_line()? else {
+        let Some(line) = self.take_line(index)? else {
             return Ok(None);
         };
-        let commit = CommitLine::read(&self.buffer[line])
+        let bytes = match &self.ahead {
+            Some(ahead) => ahead.bytes(),
+            None => &self.buffer,
+        };
+        let commit = CommitLine::read(&bytes[line])
             .map_err(|cause| StorageError::damaged(self.segment.path(), offset, cause))?;
         let last = read(&commit)?;
         self.end.position = commit.last();
         Ok(Some(last))
     }
 
-    /// Discards the bytes that were read ahead: they may be from before a write was complete.
+    /// Discards the bytes that were read and not used.
     fn rewind(&mut self) {
         self.buffer.clear();
         self.used = 0;
         self.chunk = FIRST_CHUNK;
         self.ahead = None;
+        self.is_ahead_over = false;
     }
 
-    /// Checks the next line and moves past it. Returns where it is in the buffer, `None` if the
-    /// segment's lines end here.
-    fn take_line(&mut self) -> StorageResult<Option<Range<usize>>> {
-        let Some(end) = self.fill_line()? else {
+    /// Checks the next line and moves past it. Returns where it is in the buffer, or in what was read
+    /// ahead; `None` if the segment's lines end here.
+    fn take_line(&mut self, index: &Index) -> StorageResult<Option<Range<usize>>> {
+        let Some(CheckedLine { start, end, chain }) = self.checked_line(index)? else {
             return Ok(None);
         };
-        let line = self.used..end;
-        let cause = "the checksum does not match";
-        self.end.chain = verified(&self.buffer[line.clone()], self.end.chain)
-            .ok_or_else(|| StorageError::damaged(self.segment.path(), self.end.offset, cause))?;
-        self.end.offset += line.len() as u64 + 1;
-        self.used = end + 1;
-        Ok(Some(line))
+        self.end.chain = chain;
+        self.end.offset += (end - start) as u64 + 1;
+        if self.ahead.is_none() {
+            self.used = end + 1;
+        }
+        Ok(Some(start..end))
     }
 
-    /// Reads from `offset` on, where the buffer ends. Returns how many bytes; 0 at the end.
-    fn read_on(&mut self, offset: u64) -> StorageResult<usize> {
-        if self.ahead.is_none() && self.chunk >= AHEAD_FROM {
-            self.ahead = self.segment.ahead(offset);
+    /// The next line, which is valid; `None` if the segment's lines end here.
+    fn checked_line(&mut self, index: &Index) -> StorageResult<Option<CheckedLine>> {
+        if let Some(ahead) = &mut self.ahead {
+            if let Some(line) = ahead.take_line() {
+                return Ok(Some(line));
+            }
+            // The lines end here, or the next one is not valid.
+            self.ahead = None;
+            self.is_ahead_over = true;
+            self.buffer.clear();
+            self.used = 0;
         }
-        let decoded = self.ahead.as_mut();
-        if let Some(read) = decoded.and_then(|ahead| ahead.read_on(&mut self.buffer)) {
-            return read;
-        }
-        self.ahead = None;
-        self.segment.read_on(offset, self.chunk, &mut self.buffer)
-    }
-
-    /// Reads until the buffer holds a whole line, and returns where the line ends.
-    fn fill_line(&mut self) -> StorageResult<Option<usize>> {
         let mut searched = self.used;
         loop {
             if self.buffer.get(self.used) == Some(&0) {
                 return Ok(None);
             }
             if let Some(length) = line_end(&self.buffer[self.used..], searched - self.used) {
-                return Ok(Some(self.used + length));
+                return self.check(length).map(Some);
+            }
+            if self.chunk >= AHEAD_FROM && !self.is_ahead_over {
+                self.ahead = Ahead::start(index.dir(), self.end);
+                self.is_ahead_over = self.ahead.is_none();
+                if self.ahead.is_some() {
+                    return self.checked_line(index);
+                }
             }
             self.buffer.drain(..self.used);
             self.used = 0;
             searched = self.buffer.len();
             let offset = self.end.offset + searched as u64;
-            let read = self.read_on(offset)?;
+            let read = (self.segment).read_on(offset, self.chunk, &mut self.buffer)?;
             if read == 0 {
                 return Ok(None);
             }
             self.chunk = (self.chunk * 2).min(LARGEST_CHUNK);
         }
     }
+
+    /// The line of this length, if its checksum is right.
+    fn check(&self, length: usize) -> StorageResult<CheckedLine> {
+        let (start, end) = (self.used, self.used + length);
+        let cause = "the checksum does not match";
+        let chain = verified(&self.buffer[start..end], self.end.chain)
+            .ok_or_else(|| StorageError::damaged(self.segment.path(), self.end.offset, cause))?;
+        Ok(CheckedLine { start, end, chain })
+    }
+}
+
+/// Whether nothing is written any more to the segment that begins at `first`.
+fn is_sealed(index: &Index, first: u64) -> bool {
+    index.holding(u64::MAX) != Some(first)
 }
 
 /// The previous segment's checksum as the header of `segment` states it.

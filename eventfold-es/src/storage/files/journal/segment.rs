@@ -12,7 +12,6 @@ use crate::storage::encoding::sealed::{SUM_LEN, split_sum};
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::HEADER_MOST;
-use crate::storage::files::journal::ahead::Ahead;
 use crate::storage::files::journal::compressed::Compressed;
 use crate::storage::files::journal::paths::{compressed_path, segment_path};
 use crate::storage::files::journal::seek_table::Note;
@@ -123,15 +122,6 @@ impl SegmentFile {
         match self {
             Self::Plain(plain) => plain.used_length(),
             Self::Compressed(compressed) => compressed.stored_length(),
-        }
-    }
-
-    /// Decodes what follows from `offset` on ahead of the reader, on another thread, if that is worth it and
-    /// possible.
-    pub(crate) fn ahead(&self, offset: u64) -> Option<Ahead> {
-        match self {
-            Self::Plain(_) => None,
-            Self::Compressed(compressed) => Ahead::start(compressed, offset),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::storage::files::journal::paths::{compressed_path, list_forms, segment
 use crate::storage::files::journal::point::PointReader;
 use crate::storage::files::journal::reader::{Reader, read_segment};
 use crate::storage::files::journal::seek_table::SeekTable;
-use crate::storage::files::journal::segment::{SegmentFile, Used};
+use crate::storage::files::journal::segment::{SegmentFile, Used, used};
 use crate::storage::files::journal::{Index, Journal};
 use crate::storage::files::recovery::redo_point::RedoPoint;
 use crate::storage::files::recovery::scan::check_chain;
@@ -234,6 +234,43 @@ fn damage_anywhere_in_a_compressed_segment_is_told_and_all_blocks_before_it_are_
     assert!(fails_behind(dir.path(), &index, place, (&other, 0, None)));
     std::fs::write(&path, bytes).unwrap();
     assert!(forward(&index, events.len() as u64).0 == events);
+}
+
+#[test]
+fn damage_anywhere_in_a_plain_segment_is_told_and_all_lines_before_it_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = journal(dir.path());
+    let (head, index) = (journal.end().position, journal.index());
+    let (events, _) = forward(&index, head);
+    // The segments before it were read, so this one is read ahead.
+    let first = index.firsts()[3];
+    let path = segment_path(dir.path(), first);
+    let bytes = std::fs::read(&path).unwrap();
+    // The offsets of its lines, and the positions of the events before them; the header has none.
+    let mut lines = vec![(0, first - 1)];
+    lines.extend(
+        places(&journal)
+            .into_iter()
+            .filter(|(position, _)| index.holding(*position) == Some(first))
+            .map(|(position, offset)| (offset, position - 1)),
+    );
+    assert!(lines.len() > 4);
+    for at in (0..used(&bytes)).step_by(7) {
+        let mut changed = bytes.clone();
+        changed[at] ^= 1 << (at % 8);
+        std::fs::write(&path, &changed).unwrap();
+        let (read, error) = forward(&index, head);
+        let line = lines.partition_point(|(offset, _)| *offset <= at as u64) - 1;
+        let intact = lines[line].1;
+        let error = error.unwrap_or_else(|| panic!("byte {at} was changed"));
+        assert_eq!(error.kind(), StorageErrorKind::Damaged, "{error}");
+        let text = error.to_string();
+        assert!(text.contains(path.to_str().unwrap()), "{text}");
+        assert_eq!(read.len() as u64, intact, "byte {at}: {text}");
+        assert!(read[..] == events[..read.len()], "{text}");
+    }
+    std::fs::write(&path, bytes).unwrap();
+    assert!(forward(&index, head).0 == events);
 }
 
 #[test]
