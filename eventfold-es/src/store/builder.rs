@@ -574,7 +574,8 @@ impl AggregateStoreBuilder {
     /// Whether the files of the journal are compressed once nothing is written to them any more. They are by
     /// default, and take about a sixth of the space then. The store does it in the background, slowly and one
     /// file after the other: when enough was written behind a file that opening the store after a crash does
-    /// not need it, or when a store is opened that has such files. A store of a few hundred KiB has none.
+    /// not need it, or two seconds after a store was opened that has such files. A store of a few hundred KiB has
+    /// none.
     ///
     /// Reading is the same with and without it. `zstdcat` makes the lines of a compressed file visible, and a
     /// store reads compressed files whatever this says. [`AggregateStore::compress`] does not wait. A store

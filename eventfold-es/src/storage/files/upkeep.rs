@@ -38,6 +38,10 @@ const SNAPSHOT_PAUSE: u32 = 4;
 /// The pause after a step of compressing, as a multiple of the time that the step took.
 const COMPRESSING_PAUSE: u32 = if cfg!(test) { 0 } else { 4 };
 
+/// How long after the opening of the store segments are not yet compressed without being asked: whoever opens
+/// it wants to read, and a program that ends soon would only begin.
+const BEFORE_COMPRESSING: Duration = Duration::from_secs(if cfg!(test) { 0 } else { 2 });
+
 /// How often it looks for segments that are old enough to be dropped, besides each time that the redo
 /// point has moved.
 const DROPPING_PAUSE: Duration = Duration::from_secs(600);
@@ -121,7 +125,7 @@ impl Upkeep {
             sync_failed: false,
             compresses,
             compressor: Compressor::new(journal.to_owned()),
-            next_step: Instant::now(),
+            next_step: Instant::now() + BEFORE_COMPRESSING,
             awaited: Vec::new(),
             retention,
             keep: None,
