@@ -46,7 +46,7 @@ struct OpenSegment {
     /// Nothing is written to it any more.
     is_sealed: bool,
     /// Reads what follows. The buffer is not used then.
-    ahead: Option<Ahead>,
+    ahead: Option<Box<Ahead>>,
     /// What follows could not be read ahead.
     is_ahead_over: bool,
 }
@@ -282,7 +282,7 @@ impl OpenSegment {
                 return self.check(length).map(Some);
             }
             if self.chunk >= AHEAD_FROM && !self.is_ahead_over {
-                self.ahead = Ahead::start(index.dir(), self.end);
+                self.ahead = Ahead::start(index.dir(), self.end).map(Box::new);
                 self.is_ahead_over = self.ahead.is_none();
                 if self.ahead.is_some() {
                     return self.checked_line(index);
