@@ -54,12 +54,13 @@ async fn commands_gets_and_passivations_of_one_id_never_lose_a_command() {
                         tokio::task::yield_now().await;
                     }
                 }
-                versions.push(u64::from(kept.send(Do::Add(1)).await.unwrap().version));
+                let sent = in_time("a command under load", kept.send(Do::Add(1))).await;
+                versions.push(u64::from(sent.unwrap().version));
             }
             (versions, reactivations)
         });
     }
-    let results = in_time("passivation under load", writers.join_all()).await;
+    let results = writers.join_all().await;
     let reactivations: u32 = results.iter().map(|(_, reactivations)| reactivations).sum();
     assert!(
         reactivations > 20,
