@@ -221,7 +221,8 @@ fn damage_anywhere_in_a_compressed_segment_is_told_and_all_blocks_before_it_are_
         unnoticed += usize::from(!is_noticed);
     }
     let tried = bytes.len() / step;
-    assert!(unnoticed < tried / 50, "{unnoticed} of {tried}");
+    // About one in a hundred changes nothing that is read; of few, some more may be among those that are tried.
+    assert!(unnoticed < tried / 50 + 6, "{unnoticed} of {tried}");
     for length in (0..bytes.len()).step_by(step) {
         let intact = block_at(length).map_or(next - 1, |block| intact[block]);
         let cut = &bytes[..length];
