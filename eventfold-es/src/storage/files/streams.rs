@@ -15,4 +15,5 @@ pub(crate) mod pack;
 pub(crate) mod rotated;
 pub(crate) mod seek;
 pub(crate) mod stream;
+pub(crate) mod unflushed;
 pub(crate) mod writer;

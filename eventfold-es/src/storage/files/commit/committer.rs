@@ -31,7 +31,8 @@ use crate::storage::files::journal::Spare;
 use crate::storage::files::journal::batch::JournalBatch;
 use crate::storage::files::streams::cache::{OpenFiles, STREAMS_OF_A_BATCH};
 use crate::storage::files::streams::high_water::HighWaterMarks;
-use crate::storage::files::streams::stream::{Stream, UnflushedLines};
+use crate::storage::files::streams::stream::Stream;
+use crate::storage::files::streams::unflushed::UnflushedLines;
 use crate::storage::files::streams::writer::{StreamWriter, Unflushed};
 use crate::storage::files::tags::entry::add_entries;
 use crate::storage::files::tags::find::Finder;
@@ -561,17 +562,14 @@ impl Committer {
         let was_flushed = lacking > 0 && tail.unflushed.is_none();
         if lacking > 0 {
             end.hash = hash;
-            let unflushed = tail.unflushed.get_or_insert_with(|| UnflushedLines {
-                offset: start.offset,
-                begun: None,
-                lines: Vec::new(),
-                failed: false,
-                file,
-            });
-            unflushed.lines.reserve(lacking);
+            let unflushed = tail
+                .unflushed
+                .get_or_insert_with(|| UnflushedLines::new(start.offset, Vec::new(), file));
+            let further = unflushed.further();
+            further.reserve(lacking);
             for line in lines {
-                unflushed.lines.extend_from_slice(&written.bytes[line]);
-                unflushed.lines.push(b'\n');
+                further.extend_from_slice(&written.bytes[line]);
+                further.push(b'\n');
             }
         }
         tail.end = end;

@@ -14,7 +14,8 @@ use crate::storage::files::streams::content::Content;
 use crate::storage::files::streams::end::line_hash;
 use crate::storage::files::streams::load::line_before;
 use crate::storage::files::streams::mark::{Mark, StreamHash};
-use crate::storage::files::streams::stream::{Stream, Streams, UnflushedLines, stream_hash};
+use crate::storage::files::streams::stream::{Stream, Streams, stream_hash};
+use crate::storage::files::streams::unflushed::UnflushedLines;
 
 /// Writes commits from the journal to the streams' files again.
 #[derive(Debug)]
@@ -104,7 +105,7 @@ impl Redo {
         let lines = commit.lines();
         if self.refused.contains_key(&id) {
             if let Some(behind) = &mut stream.tail().unflushed {
-                behind.lines.extend_from_slice(&lines);
+                behind.further().extend_from_slice(&lines);
             }
             return Ok(());
         }
@@ -173,13 +174,9 @@ impl Redo {
 
     /// Leaves a stream's file unchanged. Its lines are read from memory, and it takes no commands.
     fn refuse(&mut self, id: StreamId, stream: Arc<Stream>, offset: u64, lines: Vec<u8>) {
-        stream.tail().unflushed = Some(UnflushedLines {
-            offset,
-            begun: None,
-            lines,
-            failed: true,
-            file: None,
-        });
+        let mut unflushed = UnflushedLines::new(offset, lines, None);
+        unflushed.failed = true;
+        stream.tail().unflushed = Some(unflushed);
         self.refused.insert(id, stream);
     }
 

@@ -17,8 +17,8 @@ use crate::storage::files::streams::mark::Mark;
 use crate::storage::files::streams::mark::add_foreign;
 use crate::storage::files::streams::stream::Extent;
 use crate::storage::files::streams::stream::Stream;
-use crate::storage::files::streams::stream::UnflushedLines;
 use crate::storage::files::streams::stream::stream_error;
+use crate::storage::files::streams::unflushed::MissingLines;
 use crate::storage::loaded::Loaded;
 
 /// The last line of `stream` that is not empty and ends at or before `offset`; `None` if no line
@@ -26,7 +26,7 @@ use crate::storage::loaded::Loaded;
 pub(crate) fn line_before(
     stream: &Stream,
     offset: u64,
-    unflushed: Option<&UnflushedLines>,
+    unflushed: Option<&MissingLines>,
 ) -> StorageResult<Option<Vec<u8>>> {
     if let Some(unflushed) = unflushed
         && offset > unflushed.offset
@@ -377,7 +377,8 @@ mod tests {
     use crate::storage::encoding::event_line::{Common, EncodedEvents};
     use crate::storage::files::layout::StreamLayout;
     use crate::storage::files::streams::high_water::HighWaterMarks;
-    use crate::storage::files::streams::stream::{Streams, UnflushedLines};
+    use crate::storage::files::streams::stream::Streams;
+    use crate::storage::files::streams::unflushed::UnflushedLines;
 
     const LINE: &[u8] = b"{\"type\":\"A\",\"data\":1,\"ts\":1}";
 
@@ -499,13 +500,8 @@ mod tests {
             .marks()
             .set(stream.hash(), stream.dir(), &end_of(&lines[..2]));
         let second = [&lines[1][..], b"\n"].concat();
-        stream.tail().unflushed = Some(UnflushedLines {
-            offset: lines[0].len() as u64 + 1,
-            begun: None,
-            lines: second,
-            failed: false,
-            file: None,
-        });
+        let offset = lines[0].len() as u64 + 1;
+        stream.tail().unflushed = Some(UnflushedLines::new(offset, second, None));
         let extent = stream.extent();
 
         // The stream writer catches up, and another event comes.

@@ -13,9 +13,9 @@ use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::Place;
 use crate::storage::files::layout::{ARCHIVE_FILE, EVENTS_FILE, StreamLayout};
 use crate::storage::files::streams::end::StreamEnd;
-use crate::storage::files::streams::file::StreamFile;
 use crate::storage::files::streams::high_water::HighWaterMarks;
 use crate::storage::files::streams::mark::{Mark, StreamHash};
+use crate::storage::files::streams::unflushed::{MissingLines, UnflushedLines};
 use crate::storage::snapshot::SnapshotWarnings;
 
 /// A stream in use.
@@ -56,56 +56,13 @@ pub(crate) struct StreamTail {
     pub(crate) unflushed: Option<UnflushedLines>,
 }
 
-/// Lines that a stream's file lacks. The stream writer will write them, or has failed to.
-#[derive(Debug)]
-pub(crate) struct UnflushedLines {
-    pub(crate) offset: u64,
-    /// The first of them, which the stream writer has begun to write.
-    pub(crate) begun: Option<Arc<Vec<u8>>>,
-    /// The others.
-    pub(crate) lines: Vec<u8>,
-    /// The lines could not be written, so the stream takes no commands.
-    pub(crate) failed: bool,
-    /// The file, if it was open at the commit. It stays open until the lines are written.
-    pub(crate) file: Option<Arc<StreamFile>>,
-}
-
 /// Where a stream's lines are: in its file, and in memory if the file lacks them. Taken before the
 /// lines are read, because the stream may be written meanwhile.
 #[derive(Debug)]
 pub(crate) struct Extent {
     /// Where the stream ended in the journal when the extent was taken.
     pub(crate) mark: Mark,
-    pub(crate) unflushed: Option<UnflushedLines>,
-}
-
-impl UnflushedLines {
-    /// How many bytes there are.
-    pub(crate) fn len(&self) -> usize {
-        self.lines.len() + self.begun.as_ref().map_or(0, |begun| begun.len())
-    }
-
-    /// The lines to be written now, which count as begun. A failed attempt may have left a part of them,
-    /// so the next one begins with the same lines. Invariant D8.
-    pub(crate) fn begin(&mut self) -> Arc<Vec<u8>> {
-        let mut lines = std::mem::take(&mut self.lines);
-        if let Some(begun) = self.begun.take() {
-            lines = [&begun[..], &lines].concat();
-        }
-        self.begun.insert(Arc::new(lines)).clone()
-    }
-
-    /// The same lines for a reader, none of them apart.
-    fn joined(&self) -> Self {
-        let begun = self.begun.as_ref().map_or(&[][..], |begun| begun);
-        Self {
-            offset: self.offset,
-            begun: None,
-            lines: [begun, &self.lines].concat(),
-            failed: self.failed,
-            file: self.file.clone(),
-        }
-    }
+    pub(crate) unflushed: Option<MissingLines>,
 }
 
 impl Stream {
@@ -115,7 +72,7 @@ impl Stream {
         let tail = self.tail();
         Extent {
             mark: self.mark(),
-            unflushed: tail.unflushed.as_ref().map(UnflushedLines::joined),
+            unflushed: tail.unflushed.as_ref().map(UnflushedLines::to_read),
         }
     }
 
@@ -379,39 +336,4 @@ pub(crate) fn stream_error(
 ) -> StorageError {
     let place = ErrorPlace::StreamFile(stream.id.clone(), stream.file());
     StorageError::at(kind, place, cause)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn unflushed() -> UnflushedLines {
-        UnflushedLines {
-            offset: 7,
-            begun: None,
-            lines: b"a\n".to_vec(),
-            failed: false,
-            file: None,
-        }
-    }
-
-    #[test]
-    fn a_reader_finds_the_lines_that_are_being_written_before_the_later_ones() {
-        let mut unflushed = unflushed();
-        assert_eq!(**unflushed.begin(), *b"a\n");
-        unflushed.lines.extend_from_slice(b"b\n");
-        assert_eq!(unflushed.len(), 4);
-        let read = unflushed.joined();
-        assert_eq!((read.offset, &read.lines[..]), (7, &b"a\nb\n"[..]));
-        assert!(read.begun.is_none());
-    }
-
-    #[test]
-    fn lines_whose_write_failed_are_written_again_before_the_later_ones() {
-        let mut unflushed = unflushed();
-        drop(unflushed.begin());
-        unflushed.lines.extend_from_slice(b"b\n");
-        assert_eq!(**unflushed.begin(), *b"a\nb\n");
-        assert_eq!((unflushed.len(), unflushed.lines.len()), (4, 0));
-    }
 }

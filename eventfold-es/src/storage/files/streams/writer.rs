@@ -2,7 +2,7 @@
 //!
 //! The committer queues a stream and answers. The stream's file follows within milliseconds, under
 //! load within a second. Until then readers find the lines in memory
-//! ([`UnflushedLines`](crate::storage::files::streams::stream::UnflushedLines)). So no command
+//! ([`UnflushedLines`]). So no command
 //! waits for a new stream's directory and file, and a busy stream gathers lines for one write.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use crate::ids::StreamId;
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::streams::cache::OpenFiles;
-use crate::storage::files::streams::stream::{Stream, UnflushedLines};
+use crate::storage::files::streams::stream::Stream;
+use crate::storage::files::streams::unflushed::UnflushedLines;
 use crate::storage::health::Health;
 
 /// How long lines gather at least before they are written, unless a caller waits for them.
@@ -260,21 +261,16 @@ fn bring_up(files: &OpenFiles, stream: &Stream) -> StorageResult<bool> {
     let Some(unflushed) = &mut tail.unflushed else {
         return Ok(false);
     };
-    let (file, offset) = (unflushed.file.clone(), unflushed.offset);
+    let (file, offset) = (unflushed.file.clone(), unflushed.offset());
     let lines = unflushed.begin();
     drop(tail);
     files.append(stream, file, offset, &lines)?;
     let mut tail = stream.tail();
-    let Some(rest) = &mut tail.unflushed else {
-        return Ok(false);
-    };
-    rest.offset += lines.len() as u64;
-    rest.begun = None;
-    rest.failed = false;
-    if rest.lines.is_empty() {
+    let has_more = tail.unflushed.as_mut().is_some_and(UnflushedLines::finish);
+    if !has_more {
         tail.unflushed = None;
     }
-    Ok(tail.unflushed.is_some())
+    Ok(has_more)
 }
 
 /// The thread itself.
@@ -328,13 +324,7 @@ mod tests {
     }
 
     fn lines_of(lines: &[u8]) -> UnflushedLines {
-        UnflushedLines {
-            offset: 0,
-            begun: None,
-            lines: lines.to_vec(),
-            failed: false,
-            file: None,
-        }
+        UnflushedLines::new(0, lines.to_vec(), None)
     }
 
     /// A running stream writer.
@@ -444,11 +434,10 @@ mod tests {
             let mut tail = stream.tail();
             let was_flushed = tail.unflushed.is_none();
             let offset = expected.len() as u64;
-            let lines = tail.unflushed.get_or_insert_with(|| lines_of(b""));
-            if was_flushed {
-                lines.offset = offset;
-            }
-            lines.lines.extend_from_slice(line.as_bytes());
+            tail.unflushed
+                .get_or_insert_with(|| UnflushedLines::new(offset, Vec::new(), None))
+                .further()
+                .extend_from_slice(line.as_bytes());
             drop(tail);
             if was_flushed {
                 unflushed.add(stream.clone());
