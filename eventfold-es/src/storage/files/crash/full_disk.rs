@@ -173,3 +173,40 @@ fn creating_a_store_on_a_full_disk_fails_with_the_cause() {
         .expect("there is space");
     watch.stop();
 }
+
+#[test]
+fn a_torn_line_for_which_there_was_no_space_is_written_once_there_is_some() {
+    let dir = temp_dir();
+    let redo_point = dir.path().join("journal/checkpoint.json");
+    runtime().block_on(async {
+        let store = open(dir.path()).await.expect("the disk works");
+        let first = std::fs::read(&redo_point).expect("it is there");
+        send(&store, 0..12).await;
+        store.shutdown().await.expect("the disk works");
+        // The power failed before it moved.
+        std::fs::write(&redo_point, first).expect("there is space");
+    });
+    let file = dir.path().join("streams/account/a1/app.jsonl");
+    let mut bytes = std::fs::read(&file).expect("it is there");
+    let last = bytes[..bytes.len() - 1].iter().rposition(|b| *b == b'\n');
+    let last = last.expect("there are several") + 1;
+    bytes.truncate(last + 24);
+    bytes[last..].fill(0);
+    std::fs::write(&file, bytes).expect("there is space");
+
+    remove_spares(dir.path());
+    let watch = without_space(dir.path());
+    let mut answered: Vec<u64> = (0..12).collect();
+    runtime().block_on(async {
+        let store = open(dir.path()).await.expect("reading needs no space");
+        reads_all(&store, &answered).await;
+        assert_eq!(std::fs::read(&file).expect("it is there").len(), last);
+        watch.give_space();
+        send(&store, 13..14).await;
+        answered.push(13);
+        store.shutdown().await.expect("there is space");
+    });
+    watch.stop();
+    let checked = runtime().block_on(check(dir.path(), &answered));
+    checked.expect("nothing is lost");
+}

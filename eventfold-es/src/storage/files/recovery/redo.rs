@@ -137,6 +137,9 @@ impl Redo {
                 match self.files.write(&stream, commit.offset, &lines) {
                     Err(error) if self.may_leave(&error) => {
                         tracing::error!(stream = %id, %error, "the stream takes no commands until there is space for the lines that its file lacks");
+                        if let Err(error) = self.cut_torn(&stream, commit.offset, &lines) {
+                            tracing::warn!(stream = %id, %error, "a torn end of the stream's file stays until the store is opened again");
+                        }
                         self.refuse(id, stream, commit.offset, lines);
                         return Ok(());
                     }
@@ -153,6 +156,20 @@ impl Redo {
             self.adopted.insert(id, commit.offset + length);
         }
         Ok(())
+    }
+
+    /// Removes what is behind the part of `lines` that the stream's file has at `offset`: when the lines are
+    /// written later, torn bytes would look as if another program had written them. Invariant D8.
+    fn cut_torn(&self, stream: &Stream, offset: u64, lines: &[u8]) -> StorageResult<()> {
+        let Some(content) = Content::open(stream)? else {
+            return Ok(());
+        };
+        let there = content.read_at(offset, lines.len() as u64)?;
+        let same = there
+            .iter()
+            .zip(lines)
+            .take_while(|(one, other)| one == other);
+        self.files.cut(stream, offset + same.count() as u64)
     }
 
     /// Writes empty lines from `end`, where the stream's lines end, up to `offset`, if its file is not as

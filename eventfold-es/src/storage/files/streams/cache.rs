@@ -89,6 +89,15 @@ impl OpenFiles {
         self.closed_if_failed(stream, written)
     }
 
+    /// Removes what is behind `offset` in the file of `stream`.
+    pub(crate) fn cut(&self, stream: &Stream, offset: u64) -> StorageResult<()> {
+        let cut = self.get(stream).and_then(|file| {
+            file.cut(offset)
+                .map_err(|e| StorageError::io("cut", &stream.file(), e))
+        });
+        self.closed_if_failed(stream, cut)
+    }
+
     /// Appends `lines` to the file of `stream`, which must end at `offset`. Fails if another
     /// program has written to the file. `file` is the stream's file if it is already open.
     pub(crate) fn append(

@@ -50,6 +50,15 @@ impl StreamFile {
         Ok(self.base + self.file.length()?)
     }
 
+    /// Removes what is behind `offset`, but for lines that are compressed.
+    pub(crate) fn cut(&self, offset: u64) -> io::Result<()> {
+        let offset = offset.max(self.compressed_end).max(self.base);
+        if self.length()? > offset {
+            self.file.set_len(offset - self.base)?;
+        }
+        Ok(())
+    }
+
     /// Writes all of `lines` at `offset`, but for those that are compressed.
     pub(crate) fn write_at(&self, offset: u64, lines: &[u8]) -> io::Result<()> {
         let end = self.compressed_end;
