@@ -151,26 +151,24 @@ fn before(journal: &Journal, first: u64, offset: u64) -> u64 {
     last
 }
 
-/// Reads the journal with `bytes` in the place of the compressed segment that begins at `first`. Everything
-/// before the damaged block must be delivered, and then an error that names the file and the block. False
-/// if all is as if nothing was damaged: a few bits of a frame say nothing.
+/// Reads the journal with `bytes` in the place of the segment's file at `path`. Everything
+/// before the damage must be delivered, and then an error that names the file and the block. Returns how many
+/// events were delivered; `None` if all is as if nothing was damaged: a few bits of a frame say nothing.
 fn fails_behind(
-    dir: &Path,
+    path: &Path,
     index: &std::sync::Arc<Index>,
-    (events, first): (&Events, u64),
+    events: &Events,
     (bytes, intact, block): (&[u8], u64, Option<usize>),
-) -> bool {
-    let path = compressed_path(dir, first);
-    std::fs::write(&path, bytes).unwrap();
+) -> Option<u64> {
+    std::fs::write(path, bytes).unwrap();
     let (read, error) = forward(index, events.len() as u64);
     let Some(error) = error else {
         assert!(read == *events && block.is_some());
-        return false;
+        return None;
     };
     assert_eq!(error.kind(), StorageErrorKind::Damaged, "{error}");
     let text = error.to_string();
-    let name = path.file_name().unwrap().to_str().unwrap();
-    assert!(text.contains(name), "{text}");
+    assert!(text.contains(path.to_str().unwrap()), "{text}");
     if let Some(block) = block {
         assert!(text.contains(&format!("block {block} ")), "{text}");
     }
@@ -180,7 +178,7 @@ fn fails_behind(
         "{} of {intact}: {text}",
         read.len()
     );
-    true
+    Some(read.len() as u64)
 }
 
 #[test]
@@ -210,29 +208,27 @@ fn damage_anywhere_in_a_compressed_segment_is_told_and_all_blocks_before_it_are_
     };
 
     let mut unnoticed = 0;
-    let step = usize::try_from(extent::step()).unwrap();
+    // Fewer would not say how many are noticed.
+    let step = usize::try_from(extent::step()).unwrap().min(7);
     for at in (0..bytes.len()).step_by(step) {
         let mut changed = bytes.clone();
         changed[at] ^= 1 << (at % 8);
         let block = block_at(at);
         let intact = block.map_or(next - 1, |block| intact[block]);
-        let place = (&events, first);
-        let is_noticed = fails_behind(dir.path(), &index, place, (&changed, intact, block));
-        unnoticed += usize::from(!is_noticed);
+        let failed = fails_behind(&path, &index, &events, (&changed, intact, block));
+        unnoticed += usize::from(failed.is_none());
     }
     let tried = bytes.len() / step;
-    // About one in a hundred changes nothing that is read; of few, some more may be among those that are tried.
-    assert!(unnoticed < tried / 50 + 6, "{unnoticed} of {tried}");
+    println!("{unnoticed} of {tried} unnoticed");
+    assert!(unnoticed < tried / 50, "{unnoticed} of {tried}");
     for length in (0..bytes.len()).step_by(step) {
         let intact = block_at(length).map_or(next - 1, |block| intact[block]);
         let cut = &bytes[..length];
-        let place = (&events, first);
-        assert!(fails_behind(dir.path(), &index, place, (cut, intact, None)));
+        assert!(fails_behind(&path, &index, &events, (cut, intact, None)).is_some());
     }
     // Another segment's file under this name.
     let other = std::fs::read(compressed_path(dir.path(), next)).unwrap();
-    let place = (&events, first);
-    assert!(fails_behind(dir.path(), &index, place, (&other, 0, None)));
+    assert!(fails_behind(&path, &index, &events, (&other, 0, None)).is_some());
     std::fs::write(&path, bytes).unwrap();
     assert!(forward(&index, events.len() as u64).0 == events);
 }
@@ -259,16 +255,10 @@ fn damage_anywhere_in_a_plain_segment_is_told_and_all_lines_before_it_are_read()
     for at in (0..used(&bytes)).step_by(7) {
         let mut changed = bytes.clone();
         changed[at] ^= 1 << (at % 8);
-        std::fs::write(&path, &changed).unwrap();
-        let (read, error) = forward(&index, head);
         let line = lines.partition_point(|(offset, _)| *offset <= at as u64) - 1;
         let intact = lines[line].1;
-        let error = error.unwrap_or_else(|| panic!("byte {at} was changed"));
-        assert_eq!(error.kind(), StorageErrorKind::Damaged, "{error}");
-        let text = error.to_string();
-        assert!(text.contains(path.to_str().unwrap()), "{text}");
-        assert_eq!(read.len() as u64, intact, "byte {at}: {text}");
-        assert!(read[..] == events[..read.len()], "{text}");
+        let failed = fails_behind(&path, &index, &events, (&changed, intact, None));
+        assert_eq!(failed, Some(intact), "byte {at}");
     }
     std::fs::write(&path, bytes).unwrap();
     assert!(forward(&index, head).0 == events);
