@@ -4,6 +4,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use crate::support::files::files_below;
+
 /// What begins an example that is a program of its own.
 const ALONE: [&str; 4] = ["standalone_crate", "compile_fail", "ignore", "text"];
 
@@ -11,30 +13,17 @@ const ALONE: [&str; 4] = ["standalone_crate", "compile_fail", "ignore", "text"];
 fn an_example_that_names_its_own_crate_says_that_it_is_a_program_of_its_own() {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../eventfold-es/src");
     let mut found = String::new();
-    check_folder(&sources, &mut found);
+    for path in files_below(&sources) {
+        let is_text = path.extension().is_some_and(|extension| extension == "md");
+        let text = std::fs::read_to_string(&path).expect("the sources are text");
+        for line in lines_out_of_place(&text, is_text) {
+            writeln!(found, "{}:{line}", path.display()).expect("text takes text");
+        }
+    }
     assert!(
         found.is_empty(),
         "`standalone_crate` is missing at:\n{found}"
     );
-}
-
-fn check_folder(folder: &Path, found: &mut String) {
-    for entry in std::fs::read_dir(folder).expect("the sources can be listed") {
-        let path = entry.expect("the sources can be listed").path();
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        if path.is_dir() {
-            check_folder(&path, found);
-        } else if let Some(is_text) = match extension {
-            Some("md") => Some(true),
-            Some("rs") => Some(false),
-            _ => None,
-        } {
-            let text = std::fs::read_to_string(&path).expect("the sources can be read");
-            for line in lines_out_of_place(&text, is_text) {
-                writeln!(found, "{}:{line}", path.display()).expect("text takes text");
-            }
-        }
-    }
 }
 
 /// The lines of examples that name `crate` and are not programs of their own.

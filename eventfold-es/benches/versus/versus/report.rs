@@ -110,6 +110,7 @@ fn row_json(row: &Row) -> Value {
     let mut contenders = serde_json::Map::new();
     for contender in Contender::ALL {
         let values = row.values(contender);
+        let ratios = row.ratios(Contender::Current, contender);
         let measured = match Spread::of(&values) {
             Some(spread) => json!({
                 "median": spread.median,
@@ -117,8 +118,8 @@ fn row_json(row: &Row) -> Value {
                 "most": spread.most,
                 "rounds": values,
                 "decided_for_each": Spread::of(&row.attempts(contender)).map(|a| a.median),
-                "lower_quartile_of_that": lower_quartile(&row.ratios(Contender::Current, contender)),
-                "this_crate_is_better_by": Spread::of(&row.ratios(Contender::Current, contender)).map(|r| r.median),
+                "this_crate_is_better_by": Spread::of(&ratios).map(|r| r.median),
+                "lower_quartile_of_this": lower_quartile(&ratios),
             }),
             None => json!({ "not_measured": row.why_left_out(contender) }),
         };
