@@ -4,6 +4,7 @@ mod about;
 mod decoded;
 mod fingerprint;
 mod lifecycle;
+mod number;
 pub(crate) mod one_or_many;
 mod read_back;
 mod recorded;
@@ -33,6 +34,7 @@ pub use tags::{InvalidTag, Tag, TagText, Tags, has_tags};
 
 use crate::model::EventInfo;
 use crate::text::Shown;
+pub(crate) use number::{Digits, Number};
 pub(crate) use read_back::read_back;
 pub(crate) use recorded::{Meta, SCHEMA_VERSION, TRACEPARENT};
 pub(crate) use sealed::seal;

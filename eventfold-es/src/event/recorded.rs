@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::clock::from_unix_millis;
+use crate::event::Number;
 use crate::ids::{Position, TraceParent, Version};
 
 /// What is recorded with an event: its stream, its version and position, its time, and its origin.
@@ -34,9 +35,9 @@ pub struct Recorded<'a> {
     /// 0 where it is not known.
     pub(crate) position: u64,
     /// Seconds since 1970, as `eventfold` has them.
-    pub(crate) ts: u64,
+    pub(crate) ts: Number<'a>,
     /// Milliseconds since 1970, if the program that wrote the event recorded them.
-    pub(crate) ms: Option<u64>,
+    pub(crate) ms: Option<Number<'a>>,
     pub(crate) event_id: Option<&'a str>,
     pub(crate) actor: Option<&'a str>,
     /// The idempotency key of its command, where it is known.
@@ -86,7 +87,7 @@ impl Recorded<'static> {
         id: "",
         version: 0,
         position: 0,
-        ts: 0,
+        ts: Number::ZERO,
         ms: None,
         event_id: None,
         actor: None,
@@ -106,7 +107,7 @@ impl<'a> Recorded<'a> {
         Self {
             aggregate_type,
             id,
-            ts: event.ts,
+            ts: Number::Read(event.ts),
             event_id: event.id.as_deref(),
             actor: event.actor.as_deref(),
             meta: event.meta.as_ref().map_or(Meta::None, Meta::Value),
@@ -211,7 +212,10 @@ impl<'a> Recorded<'a> {
     /// ```
     #[must_use]
     pub fn unix_millis(&self) -> u64 {
-        self.ms.unwrap_or_else(|| self.ts.saturating_mul(1000))
+        match self.ms {
+            Some(ms) => ms.value(),
+            None => self.ts.value().saturating_mul(1000),
+        }
     }
 
     /// The event's own id. Every event that a store wrote has one.

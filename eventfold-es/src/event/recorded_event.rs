@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use crate::event::{
-    DecodeError, Decoded, DomainEvent, LifecycleEvent, Meta, Recorded, StoredEvent,
+    DecodeError, Decoded, DomainEvent, LifecycleEvent, Meta, Number, Recorded, StoredEvent,
 };
 use crate::ids::{Position, TraceParent, Version};
 
@@ -64,8 +64,8 @@ impl RecordedEvent {
             data: stored.data().to_owned(),
             version: record.version,
             position: record.position,
-            ts: record.ts,
-            ms: record.ms,
+            ts: record.ts.value(),
+            ms: record.ms.map(Number::value),
             event_id: record.event_id.map(str::to_owned),
             actor: record.actor.map(str::to_owned),
             meta: match record.meta {
@@ -87,8 +87,8 @@ impl RecordedEvent {
             id: &self.id,
             version: self.version,
             position: self.position,
-            ts: self.ts,
-            ms: self.ms,
+            ts: Number::Read(self.ts),
+            ms: self.ms.map(Number::Read),
             event_id: self.event_id.as_deref(),
             actor: self.actor.as_deref(),
             key: None,

@@ -168,7 +168,7 @@ impl<'a> StoredEvent<'a> {
         Ok(eventfold::Event {
             event_type: self.name.to_owned(),
             data: value::read(self.data)?,
-            ts: self.record.ts,
+            ts: self.record.ts.value(),
             id: self.record.event_id.map(str::to_owned),
             actor: self.record.actor.map(str::to_owned),
             meta: match self.record.meta {

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, TryAcquireError, oneshot, watch};
 
+mod ahead;
 pub(crate) mod backup;
 pub(crate) mod check;
 pub(crate) mod commit;

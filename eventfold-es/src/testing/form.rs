@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::domain::aggregate::Aggregate;
 use crate::domain::command::CommandContext;
 use crate::event::{
-    DecodeError, Decoded, DomainEvent, EncodeError, InvalidTag, LifecycleEvent, Meta, Recorded,
-    SCHEMA_VERSION, StoredEvent, Tags, has_tags, read_back, value,
+    DecodeError, Decoded, DomainEvent, EncodeError, InvalidTag, LifecycleEvent, Meta, Number,
+    Recorded, SCHEMA_VERSION, StoredEvent, Tags, has_tags, read_back, value,
 };
 #[cfg(feature = "personal")]
 use crate::personal::sealing::{NotStored, not_stored};
@@ -162,8 +162,8 @@ impl Form {
             id: place.id,
             version: place.version,
             position: place.position,
-            ts: place.ms / 1000,
-            ms: Some(place.ms),
+            ts: Number::Read(place.ms / 1000),
+            ms: Some(Number::Read(place.ms)),
             event_id: Some(&event_id),
             actor: context.actor.as_deref(),
             key: None,

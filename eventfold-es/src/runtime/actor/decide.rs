@@ -14,7 +14,9 @@ use crate::domain::aggregate::{Aggregate, decode_unless_left_out};
 use crate::domain::command::{CommandContext, Fingerprint};
 use crate::domain::decision_context::DecisionContext;
 use crate::error::{ExecuteError, Panic, guarded};
-use crate::event::{EncodeError, Meta, RESERVED, Recorded, Standing, Tag, Tags, read_back, seal};
+use crate::event::{
+    EncodeError, Meta, Number, RESERVED, Recorded, Standing, Tag, Tags, read_back, seal,
+};
 use crate::ids::{Position, Version};
 use crate::personal::Keys;
 use crate::runtime::actor::conflict::Again;
@@ -351,8 +353,8 @@ fn encode<A: Aggregate>(
             version,
             // The committer assigns it.
             position: 0,
-            ts: ms / 1000,
-            ms: Some(ms),
+            ts: Number::Read(ms / 1000),
+            ms: Some(Number::Read(ms)),
             event_id: Some(id),
             actor: context.actor.as_deref(),
             key: context.idempotency_key.as_deref(),

@@ -15,7 +15,7 @@ use crate::domain::decision_model::ModelState;
 use crate::domain::layer::{Call, CallOutcome};
 use crate::error::{ExecuteError, Panic, guarded};
 use crate::event::{
-    DomainEvent, EncodeError, Meta, Recorded, StoredEvent, Tag, Tags, read_back, seal,
+    DomainEvent, EncodeError, Meta, Number, Recorded, StoredEvent, Tag, Tags, read_back, seal,
 };
 use crate::ids::{Position, StreamId, Version};
 use crate::personal::Keys;
@@ -491,8 +491,8 @@ fn encode<D: Decider>(
         }
         let recorded_tags = tags.recorded();
         let record = Recorded {
-            ts: ms / 1000,
-            ms: Some(ms),
+            ts: Number::Read(ms / 1000),
+            ms: Some(Number::Read(ms)),
             event_id: Some(&id),
             actor: context.actor.as_deref(),
             key: context.idempotency_key.as_deref(),
@@ -526,8 +526,8 @@ fn take_commit(
         .iter()
         .zip(events)
         .map(|(tags, event)| Recorded {
-            ts: ms / 1000,
-            ms: Some(ms),
+            ts: Number::Read(ms / 1000),
+            ms: Some(Number::Read(ms)),
             event_id: Some(&event.id),
             actor: context.actor.as_deref(),
             tags,

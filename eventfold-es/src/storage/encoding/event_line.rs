@@ -31,7 +31,7 @@ pub(crate) use common::Common;
 pub(crate) use own::Rest;
 
 use crate::domain::command::Fingerprint;
-use crate::event::{Meta, Recorded, StoredEvent};
+use crate::event::{Meta, Number, Recorded, StoredEvent};
 use crate::ids::StreamId;
 
 /// The beginning of our own lines. [`LEN_DIGITS`] bytes and a comma follow.
@@ -424,7 +424,7 @@ pub(crate) struct Line<'a> {
     pub(crate) data: &'a str,
     /// Seconds since 1970.
     #[serde(rename = "ts")]
-    pub(crate) time: u64,
+    pub(crate) time: Number<'a>,
     #[serde(borrow)]
     pub(crate) id: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -432,8 +432,8 @@ pub(crate) struct Line<'a> {
     /// As `data`.
     #[serde(borrow, default, deserialize_with = "optional_json")]
     pub(crate) meta: Option<&'a str>,
-    pub(crate) version: Option<u64>,
-    pub(crate) ms: Option<u64>,
+    pub(crate) version: Option<Number<'a>>,
+    pub(crate) ms: Option<Number<'a>>,
     #[serde(rename = "pos")]
     pub(crate) position: Option<u64>,
     #[serde(borrow)]
@@ -458,6 +458,11 @@ impl<'l> Line<'l> {
     /// Reads an event's line from the journal, where the commit's checksum covers it.
     pub(crate) fn parse(line: &'l str) -> serde_json::Result<Self> {
         serde_json::from_str(line)
+    }
+
+    /// The version that the line states.
+    pub(crate) fn stated_version(&self) -> Option<u64> {
+        self.version.map(Number::value)
     }
 
     /// The fingerprint of the command with the idempotency key `key`.
@@ -514,8 +519,27 @@ pub(crate) fn read(line: &[u8], seed: u64) -> Result<Line<'_>, LineError> {
         return Err(LineError::Checksum);
     }
     let text = std::str::from_utf8(line).map_err(|_| LineError::NotText)?;
+    read_body(
+        text,
+        own.map(|(body, position)| (&text[..body.len()], position)),
+    )
+}
+
+/// The position of one of our lines, if its checksum is right.
+pub(crate) fn verified_position(line: &[u8], seed: u64) -> Option<u64> {
+    opened(line, seed).map(|(_, position)| position)
+}
+
+/// Reads a line whose [`verified_position`] is known.
+pub(crate) fn read_verified(line: &str, position: u64) -> Result<Line<'_>, LineError> {
+    let body = stated_length(line.as_bytes()).and_then(|length| line.get(..length));
+    read_body(line, body.map(|body| (body, position)))
+}
+
+/// Reads a line. `own` are the part before its position and its position, if its checksum is right.
+fn read_body<'a>(text: &'a str, own: Option<(&'a str, u64)>) -> Result<Line<'a>, LineError> {
     if let Some((body, position)) = own
-        && let Some(read) = Line::read_own(&text[..body.len()], position)
+        && let Some(read) = Line::read_own(body, position)
     {
         return Ok(read);
     }
@@ -612,7 +636,7 @@ mod tests {
         assert_eq!(event.ts, 1_767_225_600);
         assert_eq!(event.actor.as_deref(), Some("ann"));
         let own = read(&line, 42).unwrap();
-        assert_eq!((own.version, own.position), (Some(3), Some(17)));
+        assert_eq!((own.stated_version(), own.position), (Some(3), Some(17)));
         assert_eq!(own.key.as_deref(), Some("k-1"));
     }
 
@@ -630,6 +654,6 @@ mod tests {
     fn a_line_of_another_stream_is_refused_and_a_foreign_line_accepted() {
         assert!(matches!(read(&sealed(), 43), Err(LineError::Checksum)));
         let foreign = br#"{"type":"A","data":null,"ts":1}"#;
-        assert_eq!(read(foreign, 42).unwrap().version, None);
+        assert!(read(foreign, 42).unwrap().version.is_none());
     }
 }

@@ -78,9 +78,9 @@ fn write_part_again(commit: &CommitLine<'_>, part: &Part<'_, '_>) {
             offset: 0,
             chain: SEED,
             position: part.position - 1,
-            ms: commit.ms,
+            ms: commit.ms.value(),
         },
-        durable: commit.durable,
+        durable: commit.durable.value(),
         first: 0,
     };
     let lines: Vec<&[u8]> = part.events.iter().map(|e| e.get().as_bytes()).collect();
@@ -88,7 +88,10 @@ fn write_part_again(commit: &CommitLine<'_>, part: &Part<'_, '_>) {
     let line = batch.bytes.strip_suffix(b"\n").expect("it has a line end");
     assert_eq!(verified(line, SEED), Some(batch.end.chain));
     let read = CommitLine::read(line).expect("it was read before");
-    assert_eq!((read.ms, read.durable), (commit.ms, commit.durable));
+    assert_eq!(
+        (read.ms.value(), read.durable.value()),
+        (commit.ms.value(), commit.durable.value())
+    );
     let again = read.parts().next().expect("it has a stream");
     assert_eq!(shown(&again), shown(part));
     assert_eq!(read.last(), batch.end.position);

@@ -17,7 +17,6 @@ use crate::storage::files::format::commit_line::write_header;
 use crate::storage::files::recovery::redo_point::RedoPoint;
 use crate::sync::lock;
 
-mod ahead;
 pub(crate) mod backward;
 pub(crate) mod batch;
 pub(crate) mod beginning;

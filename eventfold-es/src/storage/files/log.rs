@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::event::StoredEvent;
+use crate::event::{Number, StoredEvent};
 use crate::storage::error::StorageResult;
 use crate::storage::files::format::commit_line::Part;
 use crate::storage::files::journal::Index;
@@ -56,7 +56,7 @@ pub(crate) struct FileCommitted<'a> {
     /// The index after the last event.
     end: usize,
     /// The time of the commit, in milliseconds since 1970.
-    ms: u64,
+    ms: Number<'a>,
 }
 
 /// The idempotency key in an event's line.
@@ -68,7 +68,7 @@ struct Keyed<'a> {
 
 impl<'a> FileCommitted<'a> {
     /// The events of `part` from the index `first` on. Their commit is of the time `ms`.
-    pub(crate) fn new(part: &'a Part<'a, 'a>, first: usize, ms: u64) -> Self {
+    pub(crate) fn new(part: &'a Part<'a, 'a>, first: usize, ms: Number<'a>) -> Self {
         Self {
             part,
             first,
@@ -78,7 +78,7 @@ impl<'a> FileCommitted<'a> {
     }
 
     /// The first `count` events of `part`. Their commit is of the time `ms`.
-    pub(crate) fn first_of(part: &'a Part<'a, 'a>, count: usize, ms: u64) -> Self {
+    pub(crate) fn first_of(part: &'a Part<'a, 'a>, count: usize, ms: Number<'a>) -> Self {
         Self {
             part,
             first: 0,
@@ -141,7 +141,7 @@ impl<'a> FileCommitted<'a> {
         read: impl FnOnce(StoredEvent<'_>, &str, Option<u64>) -> T,
     ) -> StorageResult<T> {
         let line = self.part.events[self.first + i].get();
-        self.event(i, |event| read(event, line, Some(self.ms)))
+        self.event(i, |event| read(event, line, Some(self.ms.value())))
     }
 
     pub(crate) fn keys(&self, mut each: impl FnMut(&str)) {

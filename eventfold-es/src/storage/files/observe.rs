@@ -262,7 +262,7 @@ impl ObservedJournal {
                 // The header is proven by the first commit.
                 continue;
             };
-            let is_proven = |end: &End| end.position <= commit.durable;
+            let is_proven = |end: &End| end.position <= commit.durable.value();
             while unproven.front().is_some_and(is_proven) {
                 self.end = unproven.pop_front().unwrap_or(self.end);
             }

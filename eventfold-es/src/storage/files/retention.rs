@@ -185,7 +185,7 @@ impl Retention {
         };
         let mut reader = Reader::new(self.index.clone(), first - 1);
         reader.read_to(next - 1, |commit, _| {
-            content.ms = content.ms.max(commit.ms);
+            content.ms = content.ms.max(commit.ms.value());
             if content.held.is_none() {
                 content.held = held_by(commit)?;
             }

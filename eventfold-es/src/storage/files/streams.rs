@@ -5,6 +5,7 @@ pub(crate) mod content;
 pub(crate) mod end;
 pub(crate) mod ends;
 pub(crate) mod file;
+mod file_ahead;
 pub(crate) mod handle;
 pub(crate) mod high_water;
 pub(crate) mod listing;

@@ -136,7 +136,7 @@ impl StoredRow {
         let seed = line::seed_of(id.0, id.1);
         let line = line::read_apart(self.line(), self.sum, seed, self.position)
             .map_err(|cause| StorageError::event(self.position, cause))?;
-        if self.version > 0 && line.version != Some(self.version) {
+        if self.version > 0 && line.stated_version() != Some(self.version) {
             let text = "its version is another one in the event itself";
             return Err(StorageError::event(self.position, text));
         }

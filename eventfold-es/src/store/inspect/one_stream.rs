@@ -99,7 +99,7 @@ fn has_line(dir: &Path, id: &StreamId, mark: Mark) -> StorageResult<bool> {
     let flow = each_line(dir, seed, mark.version, |line| {
         let read = event_line::read(line, seed).ok();
         let version = read.filter(|read| read.position.is_some());
-        if version.and_then(|read| read.version) != Some(last + 1) {
+        if version.and_then(|read| read.stated_version()) != Some(last + 1) {
             return Ok(ControlFlow::Break(()));
         }
         last += 1;

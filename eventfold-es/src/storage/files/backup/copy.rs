@@ -79,7 +79,7 @@ impl Segment {
                     return Ok(true);
                 }
                 end.position = commit.last();
-                end.ms = commit.ms;
+                end.ms = commit.ms.value();
             }
             end.chain = stated_sum(line).unwrap_or_default();
             end.offset += length as u64 + 1;

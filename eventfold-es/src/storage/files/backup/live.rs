@@ -84,8 +84,8 @@ impl Live {
                     return Err(StorageError::damaged(&path, end.offset, cause));
                 }
                 end.position = commit.last();
-                end.ms = commit.ms;
-                proven = proven.max(commit.durable);
+                end.ms = commit.ms.value();
+                proven = proven.max(commit.durable.value());
                 last.clear();
                 last.extend_from_slice(line);
                 ends.push(end);

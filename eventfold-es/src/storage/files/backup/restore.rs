@@ -34,7 +34,7 @@ impl Point {
         match self {
             Self::Newest => true,
             Self::Position(position) => commit.last() <= position,
-            Self::Time(ms) => commit.ms <= ms,
+            Self::Time(ms) => commit.ms.value() <= ms,
         }
     }
 }

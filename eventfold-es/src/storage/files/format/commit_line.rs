@@ -22,8 +22,8 @@ use std::ops::Range;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::event::StoredEvent;
 use crate::event::one_or_many::OneOrMany;
+use crate::event::{Number, StoredEvent};
 use crate::storage::encoding::event_line;
 use crate::storage::encoding::event_line::{
     Encoded, Line, Rest, begin_line, state_length, write_number,
@@ -219,8 +219,9 @@ pub(crate) struct CommitLine<'a> {
     /// Of the first event.
     pub(crate) position: u64,
     /// The time of the commit in milliseconds since 1970.
-    pub(crate) ms: u64,
-    pub(crate) durable: u64,
+    pub(crate) ms: Number<'a>,
+    /// The durable position when the commit was written.
+    pub(crate) durable: Number<'a>,
     streams: OneOrMany<StreamOfCommit<'a>>,
     /// At least one.
     pub(crate) events: OneOrMany<JournaledEvent<'a>>,
@@ -282,23 +283,34 @@ struct Json<'a> {
 #[derive(Debug)]
 pub(crate) struct JournaledEvent<'a> {
     json: &'a str,
-    /// The event's members, if the commit was read in our own form.
-    line: Option<Line<'a>>,
+    /// How many bytes are before its position, if the commit was read in our own form.
+    length: Option<usize>,
 }
 
 impl<'a> JournaledEvent<'a> {
     #[inline]
     fn read_own(rest: &mut Rest<'a>) -> Option<Self> {
         let start = rest.start();
-        let mut line = rest.event()?;
+        let length = rest.pass_stated_length()?;
         rest.pass(b",\"pos\":")?;
-        line.position = Some(rest.number()?);
+        rest.later()?;
         rest.sum()?;
         let json = rest.since(start)?;
         Some(Self {
             json,
-            line: Some(line),
+            length: Some(length),
         })
+    }
+
+    /// Passes its members to `read`. `position` is the event's.
+    #[inline]
+    fn read<T>(&self, position: u64, read: impl FnOnce(&Line<'a>) -> T) -> serde_json::Result<T> {
+        let body = self.length.and_then(|length| self.json.get(..length));
+        let line = body.and_then(|body| Line::read_own(body, position));
+        if let Some(line) = &line {
+            return Ok(read(line));
+        }
+        Line::parse(self.json).map(|line| read(&line))
     }
 
     /// The event's line as its stream's file has it.
@@ -312,7 +324,7 @@ impl<'a, 'de: 'a> Deserialize<'de> for JournaledEvent<'a> {
         let json = <&'a RawValue>::deserialize(deserializer)?;
         Ok(Self {
             json: json.get(),
-            line: None,
+            length: None,
         })
     }
 }
@@ -363,10 +375,15 @@ impl<'a> CommitLine<'a> {
     /// Reads a line that is known to be valid. This is fast if the line has exactly the form that
     /// [`write`] writes.
     pub(crate) fn read(line: &'a [u8]) -> Result<Self, String> {
-        let text = std::str::from_utf8(line).map_err(|e| e.to_string())?;
-        match Self::read_own(text) {
+        Self::read_text(std::str::from_utf8(line).map_err(|e| e.to_string())?)
+    }
+
+    /// As [`read`](Self::read).
+    #[inline]
+    pub(crate) fn read_text(line: &'a str) -> Result<Self, String> {
+        match Self::read_own(line) {
             Some(own) => Ok(own),
-            None => Self::read_json(text),
+            None => Self::read_json(line),
         }
     }
 
@@ -379,9 +396,9 @@ impl<'a> CommitLine<'a> {
         rest.pass(b",\"count\":")?;
         let count = rest.number()?;
         rest.pass(b",\"ms\":")?;
-        let ms = rest.number()?;
+        let ms = rest.later()?;
         rest.pass(b",\"durable\":")?;
-        let durable = rest.number()?;
+        let durable = rest.later()?;
         rest.pass(b",\"streams\":[")?;
         let streams = if rest.pass(b"]").is_some() {
             OneOrMany::Many(Vec::new())
@@ -402,15 +419,18 @@ impl<'a> CommitLine<'a> {
             streams,
             events,
         };
-        (rest.is_empty() && commit.check(count).is_ok()).then_some(commit)
+        if !rest.is_empty() || commit.check(count).is_err() {
+            return None;
+        }
+        Some(commit)
     }
 
     fn read_json(line: &'a str) -> Result<Self, String> {
         let json: Json<'a> = parse_text(line)?;
         let commit = Self {
             position: json.position,
-            ms: json.ms,
-            durable: json.durable,
+            ms: Number::Read(json.ms),
+            durable: Number::Read(json.durable),
             streams: OneOrMany::Many(json.streams),
             events: OneOrMany::Many(json.events),
         };
@@ -561,21 +581,14 @@ impl Part<'_, '_> {
         read: impl FnOnce(&Line<'_>, u64, u64) -> T,
     ) -> StorageResult<T> {
         let position = self.position + i as u64;
-        let event = &self.events[i];
-        let parsed;
-        let line = if let Some(line) = &event.line {
-            line
-        } else {
-            parsed =
-                Line::parse(event.get()).map_err(|cause| StorageError::event(position, cause))?;
-            &parsed
-        };
         let version = if self.is_of_stream {
             self.version + i as u64
         } else {
             0
         };
-        Ok(read(line, version, position))
+        self.events[i]
+            .read(position, |line| read(line, version, position))
+            .map_err(|cause| StorageError::event(position, cause))
     }
 }
 
@@ -709,8 +722,11 @@ mod tests {
     }
 
     fn assert_alike(own: &CommitLine<'_>, json: &CommitLine<'_>) {
-        assert_eq!((own.position, own.durable), (json.position, json.durable));
-        assert_eq!(own.ms, json.ms);
+        assert_eq!(
+            (own.position, own.durable.value()),
+            (json.position, json.durable.value())
+        );
+        assert_eq!(own.ms.value(), json.ms.value());
         let shown = |commit: &CommitLine<'_>| -> Vec<String> {
             let parts = commit.parts().flat_map(|part| {
                 let place = format!(
@@ -876,13 +892,48 @@ mod tests {
             (r#"}],"events""#, r#","adopted":true}],"events""#),
             (r#""pos":17,"count""#, r#""pos": 17,"count""#),
             (r#""offset":412"#, r#""offset":412,"more":1"#),
-            (r#""ts":"#, r#""ts": "#),
             ("}]", r#","later":"k"}]"#),
         ] {
             let changed = line.replace(ours, other);
             assert_ne!(changed, line, "{ours}");
             assert!(read_own(changed.as_bytes()).is_none(), "{changed}");
             assert!(CommitLine::read(changed.as_bytes()).is_ok(), "{changed}");
+        }
+    }
+
+    #[test]
+    fn an_event_not_exactly_in_our_form_is_left_to_the_json_parser() {
+        let line = written("alice", &[r#"{"amount":5}"#]);
+        let line = String::from_utf8(line).expect("it is text");
+        let (start, event) = line.split_once("[{\"len\":").expect("it has an event");
+        let (length, rest) = event.split_at(10);
+        let count: usize = length.trim_start().parse().expect("it is a number");
+        let longer = format!("[{{\"len\":{:>10}", count + 1);
+        for (ours, other) in [
+            (r#""ts":"#, r#""ts": "#),
+            (r#"{"amount":5}"#, r#"{"amount":6}"#),
+            (r#""data":"#, r#""data" :"#),
+            (r#"Deposited"#, r#"Dep\u006fsited"#),
+            (",\"version\":3,\"ms\"", ",\"version\":03,\"ms\""),
+            (&format!("[{{\"len\":{length}"), &longer),
+            (&format!("[{{\"len\":{length}"), "[{\"len\":       100"),
+            (&format!("[{{\"len\":{length}"), "[{\"len\":         x"),
+            (&format!("[{{\"len\":{length}"), "[{\"len\":9999999999"),
+        ] {
+            let changed = format!("{start}[{{\"len\":{length}{rest}").replace(ours, other);
+            assert_ne!(changed, line, "{ours}");
+            let shown = |commit: Result<CommitLine<'_>, String>| {
+                let commit = commit.ok()?;
+                let part = commit.parts().next()?;
+                let event = part.read_event(0, |event| format!("{event:?}"));
+                Some(event.map_err(|error| error.kind()))
+            };
+            let json = CommitLine::read_json(&changed);
+            assert_eq!(
+                shown(CommitLine::read(changed.as_bytes())),
+                shown(json),
+                "{changed}"
+            );
         }
     }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use crate::storage::encoding::event_line::line_end;
 use crate::storage::encoding::sealed::verified;
 use crate::storage::error::{StorageError, StorageResult};
+use crate::storage::files::ahead::{Ahead, CheckedLine, Lines};
 use crate::storage::files::format::commit_line::CommitLine;
 use crate::storage::files::journal::Index;
-use crate::storage::files::journal::ahead::{Ahead, CheckedLine};
 use crate::storage::files::journal::end::End;
 use crate::storage::files::journal::readers::Reading;
 use crate::storage::files::journal::segment::SegmentFile;
@@ -227,12 +227,12 @@ impl OpenSegment {
         let Some(line) = self.take_line(index)? else {
             return Ok(None);
         };
-        let bytes = match &self.ahead {
-            Some(ahead) => ahead.bytes(),
-            None => &self.buffer,
+        let commit = match &self.ahead {
+            Some(ahead) => CommitLine::read_text(&ahead.text()[line]),
+            None => CommitLine::read(&self.buffer[line]),
         };
-        let commit = CommitLine::read(&bytes[line])
-            .map_err(|cause| StorageError::damaged(self.segment.path(), offset, cause))?;
+        let commit =
+            commit.map_err(|cause| StorageError::damaged(self.segment.path(), offset, cause))?;
         let last = read(&commit)?;
         self.end.position = commit.last();
         Ok(Some(last))
@@ -250,10 +250,10 @@ impl OpenSegment {
     /// Checks the next line and moves past it. Returns where it is in the buffer, or in what was read
     /// ahead; `None` if the segment's lines end here.
     fn take_line(&mut self, index: &Index) -> StorageResult<Option<Range<usize>>> {
-        let Some(CheckedLine { start, end, chain }) = self.checked_line(index)? else {
+        let Some(CheckedLine { start, end, known }) = self.checked_line(index)? else {
             return Ok(None);
         };
-        self.end.chain = chain;
+        self.end.chain = known;
         self.end.offset += (end - start) as u64 + 1;
         if self.ahead.is_none() {
             self.used = end + 1;
@@ -282,7 +282,7 @@ impl OpenSegment {
                 return self.check(length).map(Some);
             }
             if self.chunk >= AHEAD_FROM && !self.is_ahead_over {
-                self.ahead = Ahead::start(index.dir(), self.end).map(Box::new);
+                self.ahead = read_ahead(index, self.end).map(Box::new);
                 self.is_ahead_over = self.ahead.is_none();
                 if self.ahead.is_some() {
                     return self.checked_line(index);
@@ -304,10 +304,39 @@ impl OpenSegment {
     fn check(&self, length: usize) -> StorageResult<CheckedLine> {
         let (start, end) = (self.used, self.used + length);
         let cause = "the checksum does not match";
-        let chain = verified(&self.buffer[start..end], self.end.chain)
+        let known = verified(&self.buffer[start..end], self.end.chain)
             .ok_or_else(|| StorageError::damaged(self.segment.path(), self.end.offset, cause))?;
-        Ok(CheckedLine { start, end, chain })
+        Ok(CheckedLine { start, end, known })
     }
+}
+
+/// A segment that is read ahead. What is known of its lines are their checksums.
+struct SegmentAhead {
+    segment: SegmentFile,
+    /// The checksum of the line before.
+    chain: u64,
+}
+
+impl Lines for SegmentAhead {
+    fn read_on(&mut self, offset: u64, about: usize, out: &mut Vec<u8>) -> Option<usize> {
+        self.segment.read_on(offset, about as u64, out).ok()
+    }
+
+    fn check(&mut self, line: &[u8]) -> Option<u64> {
+        self.chain = verified(line, self.chain)?;
+        Some(self.chain)
+    }
+}
+
+/// Reads the segment of `end` from there on, on a thread of its own.
+fn read_ahead(index: &Index, end: End) -> Option<Ahead> {
+    let journal = index.dir().to_owned();
+    Ahead::start(end.offset, move || {
+        // Whichever form the segment has by now: the checksums tell that it is the same.
+        let segment = SegmentFile::open_if_there(&journal, end.segment).ok()??;
+        let chain = end.chain;
+        Some(SegmentAhead { segment, chain })
+    })
 }
 
 /// Whether nothing is written any more to the segment that begins at `first`.

@@ -417,12 +417,12 @@ pub(crate) fn scan_line<'a>(
         if commit.position != end.position + 1 {
             return Err(damaged("the positions have a gap".to_owned()));
         }
-        if commit.ms < end.ms {
+        if commit.ms.value() < end.ms {
             let cause = "the commit is older than the one before it";
             return Err(damaged(cause.to_owned()));
         }
         end.position = commit.last();
-        end.ms = commit.ms;
+        end.ms = commit.ms.value();
         Scanned::Commit(commit)
     };
     end.chain = sum;
@@ -466,7 +466,7 @@ pub(crate) fn examine_tail(tail: &[u8], end: End) -> (u64, u64) {
             && verified(line, chain).is_some()
             && let Ok(commit) = CommitLine::read(line)
         {
-            proven = proven.max(commit.durable);
+            proven = proven.max(commit.durable.value());
         }
         stated = stated_sum(line);
         bytes = rest;

@@ -92,6 +92,11 @@ impl Content {
         Ok(self.base() + length)
     }
 
+    /// The stream's file.
+    pub(crate) fn file(&self) -> Option<&File> {
+        self.file.as_ref()
+    }
+
     /// The stream's file, so that the byte at `start` is read next. `None` if it is missing, or if
     /// `start` is among the rotated lines.
     pub(crate) fn file_from(&self, start: u64) -> StorageResult<Option<&File>> {

@@ -9,10 +9,12 @@ use memchr::memchr;
 use crate::storage::encoding::event_line;
 use crate::storage::encoding::event_line::Line;
 use crate::storage::error::{Cause, StorageError, StorageErrorKind, StorageResult};
+use crate::storage::files::ahead::{Ahead, CheckedLine};
 use crate::storage::files::names::explained;
 use crate::storage::files::streams::content::Content;
 use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::end::line_hash;
+use crate::storage::files::streams::file_ahead::FileAhead;
 use crate::storage::files::streams::mark::Mark;
 use crate::storage::files::streams::mark::add_foreign;
 use crate::storage::files::streams::stream::Extent;
@@ -69,6 +71,9 @@ fn last_line(bytes: &[u8], is_whole: bool) -> Option<&[u8]> {
         None => (is_whole && !bytes.is_empty()).then_some(bytes),
     }
 }
+
+/// From this size on a stream's file is read ahead: a thread is started in less time than it saves.
+const AHEAD_FROM: u64 = if cfg!(test) { 2 * 1024 } else { 512 * 1024 };
 
 /// What to do about a damaged file of a stream.
 const REPAIR: &str = "`AggregateStore::repair` writes the file again from the journal";
@@ -161,13 +166,52 @@ impl LineReader<'_> {
                 return Err(explained(self.stream, error).into());
             }
         }
+        let mut size = content.length()?.min(limit).saturating_sub(start);
+        if size >= AHEAD_FROM {
+            let flow = self.read_ahead(content, limit, each)?;
+            if flow.is_break() {
+                return Ok(flow);
+            }
+            size -= self.end.offset - start;
+            start = self.end.offset;
+        }
         let Some(file) = content.file_from(start)? else {
             return Ok(ControlFlow::Continue(()));
         };
-        let size = content.length()?.min(limit).saturating_sub(start);
         let capacity = usize::try_from(size.clamp(1, 256 * 1024)).expect("at most 256 KiB");
         let reader = BufReader::with_capacity(capacity, file.take(limit - start));
         self.read(reader, |e| content.failed(e), each)
+    }
+
+    /// Reads the lines of the stream's file as far as they are valid lines of ours, which a thread of its own
+    /// finds out.
+    fn read_ahead<E: From<StorageError>>(
+        &mut self,
+        content: &Content,
+        limit: u64,
+        each: &mut impl FnMut(Loaded<'_>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<ControlFlow<()>, E> {
+        let ahead = FileAhead::of(content, limit, self.stream.seed());
+        let Some(mut ahead) = ahead.and_then(|file| Ahead::start(self.end.offset, || Some(file)))
+        else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        let mut last = None;
+        let mut flow = ControlFlow::Continue(());
+        while flow.is_continue()
+            && let Some(CheckedLine { start, end, known }) = ahead.take_line()
+        {
+            let line = &ahead.text()[start..end];
+            let read = event_line::read_verified(line, known)
+                .map_err(|cause| self.wrong(StorageErrorKind::Damaged, cause))?;
+            flow = self.take_event(line.as_bytes(), &read, each)?;
+            last = Some(start..end);
+        }
+        // The hashes of the other lines are not needed.
+        if let Some(last) = last {
+            self.end.hash = line_hash(ahead.text()[last].as_bytes());
+        }
+        Ok(flow)
     }
 
     fn read<E: From<StorageError>>(
@@ -230,24 +274,31 @@ impl LineReader<'_> {
         line: &[u8],
         each: &mut impl FnMut(Loaded<'_>) -> Result<ControlFlow<()>, E>,
     ) -> Result<ControlFlow<()>, E> {
-        let offset = self.end.offset;
-        let next = offset + line.len() as u64 + 1;
         if line.is_empty() {
-            self.end.offset = next;
+            self.end.offset += 1;
             return Ok(ControlFlow::Continue(()));
         }
-
         let read = event_line::read(line, self.stream.seed())
             .map_err(|cause| self.wrong(StorageErrorKind::Damaged, cause))?;
+        self.take_event(line, &read, each)
+    }
+
+    /// Checks the place of the event that was read from the next line, and passes it to `each`.
+    fn take_event<E: From<StorageError>>(
+        &mut self,
+        line: &[u8],
+        read: &Line<'_>,
+        each: &mut impl FnMut(Loaded<'_>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<ControlFlow<()>, E> {
         let version = self.end.version + 1;
         if version > self.newest {
             // The line may have been committed meanwhile.
             self.newest = self.stream.mark().version;
             if version > self.newest {
-                return Err(self.beyond(&read).into());
+                return Err(self.beyond(read).into());
             }
         }
-        if let Some(stated) = read.version
+        if let Some(stated) = read.stated_version()
             && stated != version
         {
             let cause = format!("the line has version {stated}, but {version} must be next");
@@ -273,7 +324,7 @@ impl LineReader<'_> {
         })?;
         self.end = StreamEnd {
             version,
-            offset: next,
+            offset: self.end.offset + line.len() as u64 + 1,
             hash: 0,
             position: read.position.unwrap_or(self.end.position),
         };
@@ -390,13 +441,18 @@ mod tests {
         (streams, stream)
     }
 
-    /// Our own lines of `stream`. Their positions begin with `first`.
-    fn ours(stream: &Stream, count: u64, first: u64) -> Vec<Vec<u8>> {
-        let mut events = EncodedEvents::new(stream.seed());
+    /// Our own lines of `stream`. Their positions begin with `first`. The first line is a long one.
+    fn ours(stream: &Stream, count: usize, first: u64) -> Vec<Vec<u8>> {
         let long = format!("\"{}\"", "x".repeat(300 * 1024));
-        for version in 1..=count {
-            let data: &[u8] = if version == 1 { long.as_bytes() } else { b"1" };
-            events.push("A", data, "e", version, &Common::default());
+        let payloads = [&[&long[..]], &vec!["1"; count - 1][..]].concat();
+        lines_of(stream, &payloads, first)
+    }
+
+    /// Our own lines of `stream` with these payloads.
+    fn lines_of(stream: &Stream, payloads: &[&str], first: u64) -> Vec<Vec<u8>> {
+        let mut events = EncodedEvents::new(stream.seed());
+        for (data, version) in payloads.iter().zip(1..) {
+            events.push("A", data.as_bytes(), "e", version, &Common::default());
         }
         let lines = events
             .as_encoded()
@@ -470,6 +526,38 @@ mod tests {
         fs::remove_file(stream.file()).unwrap();
         let error = load_all(&stream, &stream.extent()).unwrap_err();
         assert!(error.contains("the file is missing"), "{error}");
+    }
+
+    #[test]
+    fn damage_anywhere_in_a_long_stream_is_told_and_all_events_before_it_are_passed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (streams, stream) = new_stream(dir.path());
+        let lines = lines_of(&stream, &vec!["1"; 60], 1);
+        streams
+            .marks()
+            .set(stream.hash(), stream.dir(), &end_of(&lines));
+        write(&stream, &lines);
+        assert_eq!(
+            load_all(&stream, &stream.extent()),
+            Ok((60, end_of(&lines)))
+        );
+        let bytes = fs::read(stream.file()).unwrap();
+        assert!(bytes.len() as u64 > 2 * AHEAD_FROM);
+
+        for at in (0..bytes.len() - 2).step_by(5) {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1 << (at % 8);
+            fs::write(stream.file(), changed).unwrap();
+            let mut events = 0;
+            let loaded = load(&stream, StreamEnd::default(), &stream.extent(), |_| {
+                events += 1;
+                StorageResult::Ok(ControlFlow::Continue(()))
+            });
+            let error = loaded.unwrap_err();
+            assert_eq!(error.kind(), StorageErrorKind::Damaged, "{at}: {error}");
+            let before = bytes[..at].iter().filter(|byte| **byte == b'\n').count();
+            assert_eq!(events, before, "{at}: {error}");
+        }
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub(crate) fn before(stream: &Stream, version: u64, extent: &Extent) -> StorageR
         };
         let stated = line::read(&bytes, stream.seed())
             .ok()
-            .and_then(|line| line.version);
+            .and_then(|line| line.stated_version());
         match stated {
             Some(stated) if stated <= version => {
                 near.offset = offset;

@@ -101,7 +101,7 @@ fn list_pending(
         if length > 0 {
             let event = event_line::read(line, stream.seed())
                 .map_err(|cause| StorageError::damaged(&path, offset, cause))?;
-            time = event.time.max(time);
+            time = event.time.value().max(time);
             version += 1;
             if event.position.is_some() || next <= done {
                 // This line is in the journal, and so are all lines before it.

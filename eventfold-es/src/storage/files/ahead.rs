@@ -1,21 +1,17 @@
-//! Reads a segment on a thread of its own, ahead of a reader that reads on and on: [`Ahead`].
+//! Reads lines on a thread of its own, ahead of a reader that reads on and on: [`Ahead`].
 //!
 //! The thread decodes compressed blocks, finds the lines and checks their checksums, so the reader only
 //! reads what is in them. It tells no error. It ends where the valid lines end, and whoever reads on from
 //! there finds out why.
 
-use std::path::Path;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 
 use crate::storage::encoding::event_line::line_end;
-use crate::storage::encoding::sealed::verified;
-use crate::storage::files::journal::end::End;
-use crate::storage::files::journal::segment::SegmentFile;
 
-/// About how many bytes are handed over at a time. Few in this crate's own tests, as their segments are small.
+/// About how many bytes are handed over at a time. Few in this crate's own tests, as their files are small.
 const PIECE: usize = if cfg!(test) { 1024 } else { 256 * 1024 };
 /// How many bytes are read before their lines are checked. They are still in the processor's cache then.
 const STEP: usize = if cfg!(test) { 100 } else { 64 * 1024 };
@@ -35,7 +31,18 @@ static MOST: LazyLock<usize> = LazyLock::new(|| {
     }
 });
 
-/// The lines that follow in a segment, read ahead. Its thread ends with it.
+/// A file of lines.
+pub(crate) trait Lines: Sized {
+    /// Adds bytes from `offset` on to `out`, about so many. Returns how many: 0 at the end. `None`
+    /// if they cannot be read.
+    fn read_on(&mut self, offset: u64, about: usize, out: &mut Vec<u8>) -> Option<usize>;
+
+    /// What is known of the next line, which has no line end, after its checksum was found right. `None` if
+    /// it is wrong.
+    fn check(&mut self, line: &[u8]) -> Option<u64>;
+}
+
+/// The lines that follow in a file, read ahead. Its thread ends with it.
 #[derive(Debug)]
 pub(crate) struct Ahead {
     pieces: Receiver<Piece>,
@@ -49,33 +56,34 @@ pub(crate) struct Ahead {
 /// Lines whose checksums are right.
 #[derive(Debug, Default)]
 struct Piece {
-    bytes: Vec<u8>,
+    text: String,
     lines: Vec<CheckedLine>,
 }
 
 /// A line that is whole and valid.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CheckedLine {
-    /// Where it begins in the bytes.
+    /// Where it begins in the text.
     pub(crate) start: usize,
     /// Where its line end is.
     pub(crate) end: usize,
-    /// Its checksum.
-    pub(crate) chain: u64,
+    /// What [`Lines::check`] returned.
+    pub(crate) known: u64,
 }
 
 impl Ahead {
-    /// Reads the segment of the journal in the directory `journal` from `end` on. `None` if there are as
-    /// many threads already as processors to run them, or if no thread can be started.
-    pub(crate) fn start(journal: &Path, end: End) -> Option<Self> {
+    /// Reads what `open` opens from `offset` on. `None` if there are as many threads already as processors to
+    /// run them, or if no thread can be started.
+    pub(crate) fn start<L: Lines>(
+        offset: u64,
+        open: impl FnOnce() -> Option<L> + Send + 'static,
+    ) -> Option<Self> {
         let turn = Turn::take()?;
-        let journal = journal.to_owned();
         let (sender, pieces) = sync_channel(WAITING);
         let (spare, used) = channel();
         let read = move || {
-            // Whichever form the segment has by now: the checksums tell that it is the same.
-            if let Ok(Some(segment)) = SegmentFile::open_if_there(&journal, end.segment) {
-                read(segment, end, &sender, &used);
+            if let Some(lines) = open() {
+                read(lines, offset, &sender, &used);
             }
             drop(turn);
         };
@@ -89,7 +97,7 @@ impl Ahead {
         })
     }
 
-    /// The next line, which is in [`bytes`](Self::bytes) then. `None` if the thread has ended.
+    /// The next line, which is in [`text`](Self::text) then. `None` if the thread has ended.
     #[inline]
     pub(crate) fn take_line(&mut self) -> Option<CheckedLine> {
         if self.taken == self.piece.lines.len() {
@@ -103,37 +111,48 @@ impl Ahead {
         line
     }
 
-    /// The bytes of the lines.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.piece.bytes
+    /// The text of the lines.
+    pub(crate) fn text(&self) -> &str {
+        &self.piece.text
     }
 }
 
-/// Reads and checks the lines of `segment` from `end` on, as long as they are valid and somebody takes them.
-fn read(mut segment: SegmentFile, end: End, pieces: &SyncSender<Piece>, spare: &Receiver<Piece>) {
-    let (mut offset, mut chain) = (end.offset, end.chain);
+/// Reads and checks lines from `offset` on, as long as they are valid and somebody takes them.
+fn read<L: Lines>(
+    mut file: L,
+    mut offset: u64,
+    pieces: &SyncSender<Piece>,
+    spare: &Receiver<Piece>,
+) {
     // The beginning of the line that the piece before has not whole.
     let mut begun = Vec::new();
     loop {
-        let Piece {
-            mut bytes,
-            mut lines,
-        } = spare.try_recv().unwrap_or_default();
+        let Piece { text, mut lines } = spare.try_recv().unwrap_or_default();
+        let mut bytes = text.into_bytes();
         bytes.clear();
         lines.clear();
         bytes.extend_from_slice(&begun);
         let (mut used, mut is_over) = (0, false);
         while !is_over && (bytes.len() < PIECE || lines.is_empty()) {
             let searched = bytes.len() - used;
-            let read = segment.read_on(offset + bytes.len() as u64, STEP as u64, &mut bytes);
-            is_over = !read.is_ok_and(|read| read > 0);
-            is_over |= !check(&bytes, searched, &mut used, &mut chain, &mut lines);
+            let read = file.read_on(offset + bytes.len() as u64, STEP, &mut bytes);
+            is_over = !read.is_some_and(|read| read > 0);
+            is_over |= !check(&mut file, &bytes, searched, &mut used, &mut lines);
         }
         begun.clear();
         begun.extend_from_slice(&bytes[used..]);
         offset += used as u64;
+        bytes.truncate(used);
+        let text = String::from_utf8(bytes).unwrap_or_else(|error| {
+            is_over = true;
+            let valid = error.utf8_error().valid_up_to();
+            lines.retain(|line| line.end < valid);
+            let mut bytes = error.into_bytes();
+            bytes.truncate(valid);
+            String::from_utf8(bytes).unwrap_or_default()
+        });
         // Whoever read may have ended.
-        if lines.is_empty() || pieces.send(Piece { bytes, lines }).is_err() || is_over {
+        if lines.is_empty() || pieces.send(Piece { text, lines }).is_err() || is_over {
             return;
         }
     }
@@ -141,24 +160,20 @@ fn read(mut segment: SegmentFile, end: End, pieces: &SyncSender<Piece>, spare: &
 
 /// Checks the whole lines of `bytes` behind the `used` ones, and adds them to `lines`. `searched` bytes of
 /// them have no line end. False if one is not valid, or if the lines end.
-fn check(
+fn check<L: Lines>(
+    file: &mut L,
     bytes: &[u8],
     mut searched: usize,
     used: &mut usize,
-    chain: &mut u64,
     lines: &mut Vec<CheckedLine>,
 ) -> bool {
     while let Some(length) = line_end(&bytes[*used..], searched) {
         let (start, end) = (*used, *used + length);
-        let Some(sum) = verified(&bytes[start..end], *chain) else {
+        let Some(known) = file.check(&bytes[start..end]) else {
             return false;
         };
-        lines.push(CheckedLine {
-            start,
-            end,
-            chain: sum,
-        });
-        (*chain, *used, searched) = (sum, end + 1, 0);
+        lines.push(CheckedLine { start, end, known });
+        (*used, searched) = (end + 1, 0);
     }
     bytes.get(*used) != Some(&0)
 }
