@@ -136,7 +136,7 @@ fn read<L: Lines>(
         while !is_over && (bytes.len() < PIECE || lines.is_empty()) {
             let searched = bytes.len() - used;
             let read = file.read_on(offset + bytes.len() as u64, STEP, &mut bytes);
-            is_over = !read.is_some_and(|read| read > 0);
+            is_over = read.is_none_or(|read| read == 0);
             is_over |= !check(&mut file, &bytes, searched, &mut used, &mut lines);
         }
         begun.clear();

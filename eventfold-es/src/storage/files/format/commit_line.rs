@@ -913,7 +913,7 @@ mod tests {
             (r#""ts":"#, r#""ts": "#),
             (r#"{"amount":5}"#, r#"{"amount":6}"#),
             (r#""data":"#, r#""data" :"#),
-            (r#"Deposited"#, r#"Dep\u006fsited"#),
+            ("Deposited", r"Dep\u006fsited"),
             (",\"version\":3,\"ms\"", ",\"version\":03,\"ms\""),
             (&format!("[{{\"len\":{length}"), &longer),
             (&format!("[{{\"len\":{length}"), "[{\"len\":       100"),

@@ -383,7 +383,6 @@ pub(crate) fn scan_segment(
 
 /// A valid line of a segment.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
 pub(crate) enum Scanned<'a> {
     Header,
     Commit(CommitLine<'a>),

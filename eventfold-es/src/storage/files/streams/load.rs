@@ -555,7 +555,7 @@ mod tests {
             });
             let error = loaded.unwrap_err();
             assert_eq!(error.kind(), StorageErrorKind::Damaged, "{at}: {error}");
-            let before = bytes[..at].iter().filter(|byte| **byte == b'\n').count();
+            let before = memchr::memchr_iter(b'\n', &bytes[..at]).count();
             assert_eq!(events, before, "{at}: {error}");
         }
     }
