@@ -146,6 +146,8 @@ struct Size {
     allocated: u64,
     /// Of the segments but the newest one, and without the one that is prepared.
     sealed: u64,
+    /// How many events those have.
+    sealed_events: u64,
 }
 
 impl Size {
@@ -156,19 +158,47 @@ impl Size {
             let entry = entry?;
             let found = entry.metadata()?;
             size.apparent += found.len();
-            #[cfg(unix)]
-            {
-                size.allocated += std::os::unix::fs::MetadataExt::blocks(&found) * 512;
-            }
+            size.allocated += on_disk(&found);
             let name = entry.file_name().to_string_lossy().into_owned();
             if name.contains(".jsonl") {
                 segments.insert(name, found.len());
             }
         }
-        segments.pop_last();
+        let newest = segments.pop_last();
         size.sealed = segments.values().sum();
+        size.sealed_events = newest
+            .and_then(|(name, _)| name.split('.').next()?.parse::<u64>().ok())
+            .map_or(0, |first| first - 1);
         Ok(size)
     }
+}
+
+/// The bytes of the files of all streams in `dir`: as they say, and as they take space on the disk.
+fn lines_of_streams(dir: &Path) -> io::Result<(u64, u64)> {
+    let (mut apparent, mut allocated) = (0, 0);
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            let (lines, blocks) = lines_of_streams(&entry.path())?;
+            (apparent, allocated) = (apparent + lines, allocated + blocks);
+        } else if entry.file_name() == "app.jsonl" {
+            let found = entry.metadata()?;
+            apparent += found.len();
+            allocated += on_disk(&found);
+        }
+    }
+    Ok((apparent, allocated))
+}
+
+#[cfg(unix)]
+fn on_disk(found: &std::fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::blocks(found) * 512
+}
+
+/// Not known.
+#[cfg(not(unix))]
+fn on_disk(_: &std::fs::Metadata) -> u64 {
+    0
 }
 
 /// How long the threads of this process have computed, in seconds, where the system tells it.
@@ -265,6 +295,17 @@ async fn main() -> Result {
             after / before
         );
     }
+    let (lines, blocks) = lines_of_streams(&compressed.join("streams"))?;
+    #[expect(clippy::cast_precision_loss, reason = "it is for showing")]
+    let of_each = |bytes: u64, events: u64| bytes as f64 / events as f64;
+    let (line, block) = (of_each(lines, events), of_each(blocks, events));
+    let journaled = of_each(after.sealed, after.sealed_events);
+    println!(
+        "an event takes {line:.1} bytes in its stream's file ({block:.1} as the disk counts) and {journaled:.1} in \
+         a compressed segment: {:.2} times its line ({:.2})",
+        (line + journaled) / line,
+        (block + journaled) / line,
+    );
     println!(
         "compressing and comparing {took:>7.2} s, {cpu:.2} s computed, {:.0} MiB/s",
         mib(before.sealed) / took
