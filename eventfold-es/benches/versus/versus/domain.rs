@@ -33,13 +33,13 @@ pub(crate) enum Command {
 
 #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
 pub(crate) struct Opened {
-    memo: String,
+    pub(crate) memo: String,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
 pub(crate) struct Deposited {
-    amount: u64,
-    reference: String,
+    pub(crate) amount: u64,
+    pub(crate) reference: String,
 }
 
 impl Deposited {
@@ -79,13 +79,13 @@ impl Account {
         }
     }
 
-    pub(crate) fn open(&mut self, event: &Opened) {
-        self.memo.clone_from(&event.memo);
+    pub(crate) fn remember(&mut self, memo: &str) {
+        memo.clone_into(&mut self.memo);
     }
 
-    pub(crate) fn deposit(&mut self, event: &Deposited) {
+    pub(crate) fn add(&mut self, amount: u64) {
         self.deposits += 1;
-        self.balance += event.amount;
+        self.balance += amount;
     }
 
     /// Fails if the state is not that of an account with so many deposits.
@@ -103,17 +103,17 @@ impl Decide<Command> for Account {
 
 impl Evolve<Opened> for Account {
     fn evolve(&mut self, event: &Opened) {
-        self.open(event);
+        self.remember(&event.memo);
     }
 }
 
 impl Evolve<Deposited> for Account {
     fn evolve(&mut self, event: &Deposited) {
-        self.deposit(event);
+        self.add(event.amount);
     }
 }
 
-/// The events as a stored enum is written by hand: for 0.2.0, and for SQLite.
+/// The events as a stored enum is written by hand: for 0.2.0, SQLite and the peers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data")]
 pub(crate) enum Event {
@@ -133,11 +133,38 @@ impl From<Deposited> for Event {
     }
 }
 
+/// A name and a payload, for the stores of bytes.
+impl Event {
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Opened(_) => "Opened",
+            Self::Deposited(_) => "Deposited",
+        }
+    }
+
+    pub(crate) fn payload(&self) -> Vec<u8> {
+        let payload = match self {
+            Self::Opened(event) => serde_json::to_vec(event),
+            Self::Deposited(event) => serde_json::to_vec(event),
+        };
+        payload.expect("an event as JSON")
+    }
+
+    pub(crate) fn read(name: &str, payload: &[u8]) -> Self {
+        let read = match name {
+            "Opened" => serde_json::from_slice(payload).map(Self::Opened),
+            "Deposited" => serde_json::from_slice(payload).map(Self::Deposited),
+            _ => panic!("no event is named {name}"),
+        };
+        read.expect("an event")
+    }
+}
+
 impl Account {
     pub(crate) fn apply_event(&mut self, event: &Event) {
         match event {
-            Event::Opened(event) => self.open(event),
-            Event::Deposited(event) => self.deposit(event),
+            Event::Opened(event) => self.remember(&event.memo),
+            Event::Deposited(event) => self.add(event.amount),
         }
     }
 }

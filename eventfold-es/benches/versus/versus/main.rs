@@ -6,6 +6,8 @@
 //! cargo bench --bench versus                  # everything
 //! cargo bench --bench versus -- --quick       # only what has goals
 //! cargo bench --bench versus -- --help        # the options
+//! # The same work of accounts, compared with evento, mnesis, UmaDB and tephra:
+//! cargo bench --bench versus --features peers --ignore-rust-version -- --peers
 //! ```
 //!
 //! What came out, what it means and how cost grows is in `eventfold-es/docs/speed.md`.
@@ -56,6 +58,7 @@ use machine::Machine;
 use options::Options;
 use report::Report;
 use rows::Row;
+use store::by_tag::ByTag;
 use store::sqlite::Sqlite;
 use tagged::tephra::Tephra;
 use tagged::umadb::Uma;
@@ -113,8 +116,12 @@ fn run(options: &Options) -> ExitCode {
 }
 
 fn rows_of(options: &Options) -> Vec<Row> {
-    let mut rows = rows::with_goals(options.quick);
-    if !options.quick {
+    let mut rows = if options.peers {
+        rows::of_peers()
+    } else {
+        rows::with_goals(options.quick)
+    };
+    if !options.quick && !options.peers {
         rows.extend(rows::sweeps());
     }
     rows.retain(|row| options.wants(&row.name));
@@ -131,10 +138,10 @@ fn measure(options: &Options, mut rows: Vec<Row>) -> (Report, Vec<TempDir>) {
     let mut filled = Filled::default();
     for round in 0..options.rounds {
         for row in &mut rows {
-            let is_due = if row.goals.is_empty() {
-                round.is_multiple_of(3)
-            } else {
+            let is_due = if row.is_main() {
                 row.is_due(round)
+            } else {
+                round.is_multiple_of(3)
             };
             if is_due {
                 eprintln!("round {} of {}: {}", round + 1, options.rounds, row.name);
@@ -147,7 +154,7 @@ fn measure(options: &Options, mut rows: Vec<Row>) -> (Report, Vec<TempDir>) {
         sizes.push(100_000);
     }
     let mut growth = Vec::new();
-    if options.wants("live aggregates") {
+    if options.wants("live aggregates") && !options.peers {
         eprintln!("a growing store");
         let base = fresh_dir();
         growth = growth::measure(base.path(), &sizes);
@@ -219,6 +226,14 @@ fn measure_one(
             rest.measure(base, time / 2)
         }
         Contender::Published => work.measure::<old::AggregateStore>(base, time),
+        Contender::UmaDb if row.is_of_peers => work.measure::<ByTag<Uma>>(base, time),
+        Contender::Tephra if row.is_of_peers => work.measure::<ByTag<Tephra>>(base, time),
+        #[cfg(feature = "peers")]
+        Contender::Evento => work.measure::<store::evento::Evento>(base, time),
+        #[cfg(feature = "peers")]
+        Contender::Mnesis => work.measure::<store::mnesis::Mnesis>(base, time),
+        #[cfg(not(feature = "peers"))]
+        Contender::Evento | Contender::Mnesis => unreachable!("they are left out"),
         Contender::UmaDb => return work.measure_tagged::<Uma>(who, place, filled),
         Contender::Tephra => return work.measure_tagged::<Tephra>(who, place, filled),
         Contender::Sqlite if work.is_tagged() => {

@@ -8,6 +8,7 @@ pub(crate) const USAGE: &str = "\
 cargo bench --bench versus -- [OPTIONS]
 
   --quick        only the rows with goals, and few rounds: about two minutes
+  --peers        the table that compares with peers, instead of the others; see Cargo.toml
   --row TEXT     only rows whose name begins so; may be repeated
   --only WHO     only this one is measured, by the name of its column; may be repeated
   --rounds N     how often the rows with goals are measured; the others a third of it
@@ -17,10 +18,15 @@ cargo bench --bench versus -- [OPTIONS]
   --list         print the rows' names
 ";
 
+const NOT_BUILT: &str = "\
+--peers needs them to be built:
+cargo bench --bench versus --features peers --ignore-rust-version -- --peers";
+
 /// What to do.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
     pub(crate) quick: bool,
+    pub(crate) peers: bool,
     pub(crate) rows: Vec<String>,
     pub(crate) only: Vec<String>,
     pub(crate) rounds: usize,
@@ -38,6 +44,7 @@ impl Options {
     ) -> Result<Option<Self>, String> {
         let mut options = Self {
             quick: false,
+            peers: false,
             rows: Vec::new(),
             only: Vec::new(),
             rounds: 0,
@@ -54,6 +61,8 @@ impl Options {
             match arg.as_str() {
                 "--bench" => is_bench = true,
                 "--quick" => options.quick = true,
+                "--peers" if cfg!(feature = "peers") => options.peers = true,
+                "--peers" => return Err(NOT_BUILT.to_owned()),
                 "--list" => options.list = true,
                 "--row" => options.rows.push(value()?),
                 "--only" => options.only.push(value()?),

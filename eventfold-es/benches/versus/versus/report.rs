@@ -50,7 +50,9 @@ impl Report {
                 continue;
             }
             let (chart, begin, end) = part.place();
-            std::fs::write(dir.join(chart), chart::write(self, part))?;
+            if let Some(chart) = chart {
+                std::fs::write(dir.join(chart), chart::write(self, part))?;
+            }
             let page = std::fs::read_to_string(&path)?;
             let parts = page
                 .split_once(begin)
@@ -70,14 +72,22 @@ impl Report {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     Accounts,
+    Peers,
     Tags,
 }
 
 impl Part {
-    const ALL: [Self; 2] = [Self::Accounts, Self::Tags];
+    const ALL: [Self; 3] = [Self::Accounts, Self::Peers, Self::Tags];
 
     fn has(self, row: &Row) -> bool {
-        row.work.is_across_aggregates() == (self == Self::Tags)
+        let part = if row.is_of_peers {
+            Self::Peers
+        } else if row.work.is_across_aggregates() {
+            Self::Tags
+        } else {
+            Self::Accounts
+        };
+        self == part
     }
 
     fn rows(self, report: &Report) -> impl Iterator<Item = &Row> {
@@ -89,16 +99,21 @@ impl Part {
         is_growth || self.rows(report).next().is_some()
     }
 
-    /// The chart's file, and between what the tables stand in the page.
-    fn place(self) -> (&'static str, &'static str, &'static str) {
+    /// The chart's file, if it has one, and between what the tables stand in the page.
+    fn place(self) -> (Option<&'static str>, &'static str, &'static str) {
         match self {
             Self::Accounts => (
-                "speed.svg",
+                Some("speed.svg"),
                 "<!-- measured -->\n",
                 "<!-- end of what is measured -->",
             ),
+            Self::Peers => (
+                None,
+                "<!-- measured with peers -->\n",
+                "<!-- end of what is measured with peers -->",
+            ),
             Self::Tags => (
-                "speed-tags.svg",
+                Some("speed-tags.svg"),
                 "<!-- measured with tags -->\n",
                 "<!-- end of what is measured with tags -->",
             ),

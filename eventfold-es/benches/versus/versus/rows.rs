@@ -52,6 +52,8 @@ pub(crate) struct Row {
     pub(crate) work: Work,
     pub(crate) unit: Unit,
     pub(crate) goals: Vec<Goal>,
+    /// Whether it is one of the table that compares with peers.
+    pub(crate) is_of_peers: bool,
     /// Why some are not measured.
     pub(crate) left_out: Vec<(Contender, &'static str)>,
     /// The raw disk's appends of so many bytes stand beside this row.
@@ -95,6 +97,7 @@ impl Row {
             work,
             unit,
             goals: Vec::new(),
+            is_of_peers: false,
             left_out: Vec::new(),
             raw_bytes,
             bare,
@@ -116,18 +119,26 @@ impl Row {
     pub(crate) fn why_left_out(&self, contender: Contender) -> Option<&'static str> {
         let is_nothing = match contender {
             Contender::RawDisk => self.raw_bytes.is_none(),
+            Contender::Evento | Contender::Mnesis => !self.is_of_peers,
+            Contender::UmaDb | Contender::Tephra if self.is_of_peers => false,
+            Contender::Current => false,
+            _ if self.is_of_peers => true,
             Contender::NoStore => self.bare.is_none(),
             Contender::Published => self.work.is_across_aggregates(),
             Contender::UmaDb | Contender::Tephra => !self.work.is_tagged(),
             Contender::Aggregates => self.work.on_aggregates().is_none(),
             Contender::Sqlite => matches!(self.work, Work::Reactions { .. }),
-            Contender::Current => false,
         };
         if is_nothing {
             return Some("");
         }
         let mut left_out = self.left_out.iter();
         left_out.find_map(|(other, why)| (*other == contender).then_some(*why))
+    }
+
+    /// Whether all rounds measure it, and not only a third of them.
+    pub(crate) fn is_main(&self) -> bool {
+        self.is_of_peers || !self.goals.is_empty()
     }
 
     /// New aggregates and long streams take a while, so that every other round leaves them out.
@@ -277,6 +288,26 @@ fn of_accounts() -> Vec<Row> {
         )
         .goal(AtLeast(1e6)),
     ]
+}
+
+/// The rows of the table that compares with peers: those of accounts that have goals, here without
+/// goals, and one with as many events as evento can load.
+pub(crate) fn of_peers() -> Vec<Row> {
+    let mut rows = of_accounts();
+    for row in &mut rows {
+        row.goals.clear();
+        if let Work::ColdLoad { .. } = row.work {
+            let why = "an aggregate has at most 65,535 events";
+            row.left_out.push((Contender::Evento, why));
+        }
+    }
+    let events = 65_000;
+    let name = format!("cold load of {} events", grouped(events));
+    rows.push(Row::new(name, Work::ColdLoad { events }));
+    for row in &mut rows {
+        row.is_of_peers = true;
+    }
+    rows
 }
 
 /// The rows that show how cost grows.

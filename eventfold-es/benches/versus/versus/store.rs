@@ -5,12 +5,21 @@ use std::path::Path;
 
 use crate::domain::{ACCOUNT, Account, Command, Total};
 
+pub(crate) mod by_tag;
 pub(crate) mod eventfold;
+#[cfg(feature = "peers")]
+pub(crate) mod evento;
+#[cfg(feature = "peers")]
+pub(crate) mod mnesis;
 pub(crate) mod sqlite;
 
 /// An open store of accounts. Each answered command is durable.
 pub(crate) trait Store: Clone + Send + Sync + 'static {
     type Handle: Handle;
+
+    /// How many events a command has that fills the store, if not so many as the row says: one by one
+    /// takes minutes where commands share no sync.
+    const FILLED_AT_ONCE: Option<usize> = None;
 
     /// Opens the store in the directory `base`, with its default settings. Blocks.
     fn open(base: &Path) -> Self;
@@ -42,8 +51,8 @@ pub(crate) trait Store: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = ()> + Send {
         async move {
             let store = Self::open(base);
-            let store = &store;
-            in_parallel(streams, move |i| {
+            let at_once = Self::FILLED_AT_ONCE.unwrap_or(at_once);
+            in_parallel(streams, |i| {
                 let store = store.clone();
                 async move {
                     let account = store.account(&id(i)).await;
@@ -56,7 +65,7 @@ pub(crate) trait Store: Clone + Send + Sync + 'static {
                 }
             })
             .await;
-            store.clone().close().await;
+            store.close().await;
         }
     }
 
@@ -73,6 +82,11 @@ pub(crate) trait Handle: Clone + Send + Sync + 'static {
     fn send(&self, command: Command) -> impl Future<Output = ()> + Send;
 
     fn state(&self) -> impl Future<Output = Account> + Send;
+}
+
+/// Waits for `work` where nothing can be awaited.
+fn wait_for<T>(work: impl Future<Output = T>) -> T {
+    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(work))
 }
 
 pub(crate) fn id(number: usize) -> String {

@@ -52,6 +52,8 @@ fn panel(out: &mut String, row: &Row, mut y: u32) -> u32 {
             | Contender::Sqlite
             | Contender::UmaDb
             | Contender::Tephra
+            | Contender::Evento
+            | Contender::Mnesis
             | Contender::Aggregates => "#7a9cc6",
         };
         let width = (median / most * BARS).max(1.0);

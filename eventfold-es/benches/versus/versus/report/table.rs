@@ -22,6 +22,10 @@ pub(super) fn write(report: &Report, part: Part) -> String {
     if !goals.is_empty() {
         out.push_str(&rows(&goals, true));
     }
+    if part == Part::Peers {
+        out.push_str(&rows(&sweeps, false));
+        return out;
+    }
     if part == Part::Tags {
         out.push_str(&attempts(&goals));
         if !sweeps.is_empty() {
@@ -80,8 +84,9 @@ fn rows(rows: &[&Row], with_goals: bool) -> String {
         }
         out.push('\n');
     }
-    if with_goals {
-        let lacking = shown.iter().map(|who| who.does_not_promise());
+    if let Some(row) = rows.iter().find(|row| row.is_main()) {
+        let of_peers = row.is_of_peers;
+        let lacking = shown.iter().map(|who| who.does_not_promise(of_peers));
         let lacking = lacking.collect::<Vec<_>>().join(" | ");
         let rest = " |".repeat(head.len() - 2 - shown.len());
         let _ = writeln!(out, "| *does not promise* | | {lacking} |{rest}");

@@ -44,6 +44,12 @@ fn encode(booked: &Booked) -> Event {
     Event::new(&event_type(), &tags(&booked.show), &booked.payload()).expect("an event")
 }
 
+impl Tephra {
+    pub(crate) fn handle(&self) -> &WriteHandle {
+        &self.handle
+    }
+}
+
 impl Tagged for Tephra {
     type Client = OfShow;
 

@@ -50,7 +50,7 @@ fn encode(booked: &Booked) -> DcbEvent {
 
 impl Uma {
     /// The events from a position on, and the newest position.
-    fn events(&self, query: &DcbQuery, from: u64) -> (Vec<DcbSequencedEvent>, u64) {
+    pub(crate) fn events(&self, query: &DcbQuery, from: u64) -> (Vec<DcbSequencedEvent>, u64) {
         let db = UmaDb::from_arc(self.mvcc.clone());
         let (events, head) = db
             .read_with_head(Some(query.clone()), Some(from), false, None)
@@ -58,7 +58,7 @@ impl Uma {
         (events, head.unwrap_or(0))
     }
 
-    async fn send(
+    pub(crate) async fn send(
         &self,
         events: Vec<DcbEvent>,
         condition: Option<DcbAppendCondition>,
