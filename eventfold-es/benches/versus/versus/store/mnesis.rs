@@ -133,7 +133,9 @@ impl Store for Mnesis {
         wait_for(async {
             let mut read_model = self.read_model.lock().await;
             let events = self.store.read_all(read_model.position).await;
-            let events = events.expect("the events").decoded::<Event, _>(JsonCodec::default());
+            let events = events
+                .expect("the events")
+                .decoded::<Event, _>(JsonCodec::default());
             let mut events = std::pin::pin!(events);
             while let Some((position, _, decoded)) = events.try_next().await.expect("an event") {
                 if let Event::Deposited(event) = decoded.event {
