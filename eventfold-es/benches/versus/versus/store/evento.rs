@@ -8,6 +8,9 @@
 //!
 //! An aggregate cannot have more than 65,535 events: its version is a `u16`.
 
+// Its handlers are asynchronous, whether they wait or not.
+#![allow(clippy::unused_async)]
+
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -12,7 +12,7 @@ use crate::domain::{Account, AccountEvent, Command};
 use crate::store::{Store as _, id};
 
 /// How long it may take.
-const TIMEOUT: Duration = Duration::from_secs(300);
+const TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Makes each deposit a second time, to the other account of the same number.
 #[derive(Debug, Default, Serialize, Deserialize, ProcessManager)]
