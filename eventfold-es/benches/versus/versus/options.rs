@@ -7,7 +7,7 @@ use crate::contender::Contender;
 pub(crate) const USAGE: &str = "\
 cargo bench --bench versus -- [OPTIONS]
 
-  --quick        only the rows with goals, and few rounds: about two minutes
+  --quick        only the first rows with goals, and few rounds: about two minutes
   --peers        the table that compares with peers, instead of the others; see Cargo.toml
   --row TEXT     only rows whose name begins so; may be repeated
   --only WHO     only this one is measured, by the name of its column; may be repeated

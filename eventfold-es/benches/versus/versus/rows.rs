@@ -176,7 +176,7 @@ impl Row {
     }
 }
 
-/// The rows that have goals. `few` makes the largest of them smaller.
+/// The rows with the first goals. `few` makes the largest of them smaller.
 pub(crate) fn with_goals(few: bool) -> Vec<Row> {
     let mut rows = of_accounts();
     rows.extend(of_tags(few));
@@ -268,12 +268,14 @@ fn of_accounts() -> Vec<Row> {
             "first command on 2,000 new aggregates, 1 client",
             Work::FirstCommands { aggregates: 2_000 },
         )
-        .goal(Times(8.0, Published)),
+        .goal(Times(8.0, Published))
+        .goal(Times(1.3, Sqlite)),
         Row::new(
             "cold load of 200,000 events",
             Work::ColdLoad { events: 200_000 },
         )
-        .goal(Times(4.0, Published)),
+        .goal(Times(4.0, Published))
+        .goal(Times(1.1, Sqlite)),
         Row::new(
             "projection read, nothing new, 2,000 streams",
             Work::IdleRead { streams: 2_000 },
@@ -286,7 +288,8 @@ fn of_accounts() -> Vec<Row> {
                 events: 200_000,
             },
         )
-        .goal(AtLeast(1e6)),
+        .goal(AtLeast(1e6))
+        .goal(Times(1.1, Sqlite)),
     ]
 }
 
@@ -310,9 +313,10 @@ pub(crate) fn of_peers() -> Vec<Row> {
     rows
 }
 
-/// The rows that show how cost grows.
+/// The rows that show how cost grows. Some have goals, too.
 pub(crate) fn sweeps() -> Vec<Row> {
-    use Contender::{Published, Sqlite, Tephra, UmaDb};
+    use Contender::{NoStore, Published, Sqlite, Tephra, UmaDb};
+    use Goal::Times;
 
     let mut rows = vec![
         selective(FEW, 10, false),
@@ -328,7 +332,11 @@ pub(crate) fn sweeps() -> Vec<Row> {
             ..Shape::new(64, 64)
         };
         let name = format!("events of {name}, 64 clients, 64 aggregates");
-        rows.push(Row::new(name, Work::Commands(shape)));
+        let mut row = Row::new(name, Work::Commands(shape));
+        if event_bytes == 16 << 10 {
+            row = row.goal(Times(0.45, NoStore)).goal(Times(2.0, Sqlite));
+        }
+        rows.push(row);
     }
     for (name, state_bytes) in [("100 B", 100), ("100 KiB", 100 << 10)] {
         let shape = Shape {
@@ -340,14 +348,20 @@ pub(crate) fn sweeps() -> Vec<Row> {
     }
     for clients in [1, 4, 16, 256, 1_024] {
         let name = format!("{clients} clients, 64 aggregates").replace("1 clients", "1 client");
-        rows.push(Row::new(name, Work::Commands(Shape::new(clients, 64))));
+        let mut row = Row::new(name, Work::Commands(Shape::new(clients, 64)));
+        if clients > 64 {
+            row = row.goal(Times(0.7, NoStore));
+        }
+        rows.push(row);
     }
     for aggregates in [1_000, 10_000, 100_000] {
         let shape = Shape::new(64, aggregates);
         let name = format!("64 clients, {} aggregates", grouped(aggregates));
         let mut row = Row::new(name, Work::Commands(shape));
         if aggregates > 1_000 {
-            row = row.without(Published, "a thread for each");
+            row = row
+                .without(Published, "a thread for each")
+                .goal(Times(1.5, Sqlite));
         }
         rows.push(row);
     }
@@ -357,7 +371,12 @@ pub(crate) fn sweeps() -> Vec<Row> {
             let name = format!("load of {} events {with} a snapshot", grouped(events));
             let mut row = Row::new(name, Work::Load { events, snapshot });
             if snapshot {
-                row = row.without(Sqlite, "has no snapshots");
+                row = row
+                    .without(Sqlite, "has no snapshots")
+                    .goal(Times(1.0, Published));
+            } else {
+                let times = if events < 100_000 { 1.0 } else { 1.1 };
+                row = row.goal(Times(times, Sqlite));
             }
             rows.push(row);
         }
