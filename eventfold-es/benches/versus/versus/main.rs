@@ -63,7 +63,7 @@ use store::sqlite::Sqlite;
 use tagged::tephra::Tephra;
 use tagged::umadb::Uma;
 use work::decisions::Filled;
-use work::growth;
+use work::{growth, killed};
 
 fn main() -> ExitCode {
     disk::allow_open_files();
@@ -73,6 +73,18 @@ fn main() -> ExitCode {
     {
         let sizes: Vec<usize> = sizes.iter().flat_map(|size| size.parse()).collect();
         growth::grow::<eventfold_es::AggregateStore>(Path::new(base), &sizes);
+        return ExitCode::SUCCESS;
+    }
+    if let [argument, who, base, aggregates] = args.as_slice()
+        && argument == killed::ARGUMENT
+        && let Ok(aggregates) = aggregates.parse()
+    {
+        let base = Path::new(base);
+        if who == Contender::Sqlite.name() {
+            killed::work::<Sqlite>(base, aggregates);
+        } else {
+            killed::work::<eventfold_es::AggregateStore>(base, aggregates);
+        }
         return ExitCode::SUCCESS;
     }
     match Options::from_args(args) {
@@ -225,13 +237,13 @@ fn measure_one(
             let rest = row.bare.expect("it is left out otherwise");
             rest.measure(base, time / 2)
         }
-        Contender::Published => work.measure::<old::AggregateStore>(base, time),
-        Contender::UmaDb if row.is_of_peers => work.measure::<ByTag<Uma>>(base, time),
-        Contender::Tephra if row.is_of_peers => work.measure::<ByTag<Tephra>>(base, time),
+        Contender::Published => work.measure::<old::AggregateStore>(who, base, time),
+        Contender::UmaDb if row.is_of_peers => work.measure::<ByTag<Uma>>(who, base, time),
+        Contender::Tephra if row.is_of_peers => work.measure::<ByTag<Tephra>>(who, base, time),
         #[cfg(feature = "peers")]
-        Contender::Evento => work.measure::<store::evento::Evento>(base, time),
+        Contender::Evento => work.measure::<store::evento::Evento>(who, base, time),
         #[cfg(feature = "peers")]
-        Contender::Mnesis => work.measure::<store::mnesis::Mnesis>(base, time),
+        Contender::Mnesis => work.measure::<store::mnesis::Mnesis>(who, base, time),
         #[cfg(not(feature = "peers"))]
         Contender::Evento | Contender::Mnesis => unreachable!("they are left out"),
         Contender::UmaDb => return work.measure_tagged::<Uma>(who, place, filled),
@@ -242,12 +254,12 @@ fn measure_one(
         Contender::Current if work.is_tagged() => {
             return work.measure_tagged::<AggregateStore>(who, place, filled);
         }
-        Contender::Sqlite => work.measure::<Sqlite>(base, time),
+        Contender::Sqlite => work.measure::<Sqlite>(who, base, time),
         Contender::Aggregates => {
             let work = work.on_aggregates().expect("it is left out otherwise");
-            work.measure::<AggregateStore>(base, time)
+            work.measure::<AggregateStore>(who, base, time)
         }
-        Contender::Current => work.measure::<AggregateStore>(base, time),
+        Contender::Current => work.measure::<AggregateStore>(who, base, time),
     };
     (value, None)
 }

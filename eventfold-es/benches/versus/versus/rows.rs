@@ -74,7 +74,7 @@ impl Row {
             }
             Work::FirstCommands { .. } => (Unit::Aggregates, Some(180)),
             Work::ColdLoad { .. } | Work::CatchUp { .. } => (Unit::Events, None),
-            Work::Load { .. } => (Unit::Milliseconds, None),
+            Work::Load { .. } | Work::OpenKilled { .. } => (Unit::Milliseconds, None),
             Work::IdleRead { .. } | Work::Selective(_) => (Unit::Microseconds, None),
             Work::Decisions(_) => (Unit::Decisions, Some(180)),
             Work::Reactions { .. } => (Unit::Reactions, Some(180)),
@@ -89,6 +89,7 @@ impl Row {
             }
             Work::Reactions { .. }
             | Work::Load { .. }
+            | Work::OpenKilled { .. }
             | Work::IdleRead { .. }
             | Work::Selective(_) => None,
         };
@@ -380,6 +381,14 @@ pub(crate) fn sweeps() -> Vec<Row> {
             }
             rows.push(row);
         }
+    }
+    for aggregates in [64, 1_000, 10_000, 100_000] {
+        let name = format!(
+            "open after a kill, 64 clients, {} aggregates",
+            grouped(aggregates)
+        );
+        let row = Row::new(name, Work::OpenKilled { aggregates });
+        rows.push(row.without(Published, "opens nothing but its lock"));
     }
     for streams in [10, 20_000] {
         let name = format!("projection read, nothing new, {} streams", grouped(streams));

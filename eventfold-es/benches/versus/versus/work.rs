@@ -12,6 +12,7 @@ use crate::tagged::Tagged;
 mod commands;
 pub(crate) mod decisions;
 pub(crate) mod growth;
+pub(crate) mod killed;
 mod reactions;
 
 pub(crate) use commands::Shape;
@@ -30,6 +31,8 @@ pub(crate) enum Work {
     ColdLoad { events: usize },
     /// Milliseconds until an aggregate is in memory, opening the store included.
     Load { events: usize, snapshot: bool },
+    /// Milliseconds until a store is open whose process was killed while clients sent at full speed.
+    OpenKilled { aggregates: usize },
     /// Microseconds to read a projection when nothing is new.
     IdleRead { streams: usize },
     /// Events a second that a new projection takes in.
@@ -85,13 +88,16 @@ impl Work {
     }
 
     /// Measures it once in the empty directory `base`.
-    pub(crate) fn measure<S: Store>(self, base: &Path, time: Duration) -> f64 {
+    pub(crate) fn measure<S: Store>(self, who: Contender, base: &Path, time: Duration) -> f64 {
         match self {
             Self::Commands(shape) => commands::measure::<S>(base, shape, time),
             Self::Transfers(shape) => commands::transfers::<S>(base, shape, time),
             Self::FirstCommands { aggregates } => commands::first::<S>(base, aggregates),
             Self::ColdLoad { events } => count(events) / load::<S>(base, events, false),
             Self::Load { events, snapshot } => load::<S>(base, events, snapshot) * 1e3,
+            Self::OpenKilled { aggregates } => {
+                killed::measure::<S>(who, base, aggregates, time) * 1e3
+            }
             Self::IdleRead { streams } => idle_read::<S>(base, streams, time) * 1e6,
             Self::CatchUp { streams, events } => catch_up::<S>(base, streams, events),
             Self::Reactions { streams, events } => reactions::measure(base, streams, events),
