@@ -45,6 +45,7 @@ mod retention;
 pub(crate) mod snapshots;
 pub(crate) mod streams;
 pub(crate) mod tags;
+mod told_apart;
 mod upkeep;
 pub(crate) mod v0_2;
 

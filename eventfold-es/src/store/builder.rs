@@ -1051,7 +1051,7 @@ fn check_name(
     for other in others {
         let text = if other == name {
             format!("{of} `{name}` is registered twice")
-        } else if storage.names_may_fold() && other.to_lowercase() == name.to_lowercase() {
+        } else if other.to_lowercase() == name.to_lowercase() && storage.names_may_fold() {
             format!(
                 "{of} `{name}` is registered beside `{other}`, whose directory is the same on this \
                  file system: their names must differ in more than case"

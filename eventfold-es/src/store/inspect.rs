@@ -225,9 +225,9 @@ impl StoreReader {
         Ok(self.head())
     }
 
-    /// Whether the store was closed in order when this reader was opened, and was not open again. If
-    /// not, a process has it open, or the last one ended without closing it. A schema does not show it:
-    /// false.
+    /// Whether the store was closed in order when this reader was opened, and nothing was stored since. If
+    /// not, a process has it open, or the last one ended without closing it. A process that has it open and
+    /// has stored nothing yet does not show. A schema does not show it: false.
     ///
     /// ```
     /// # use eventfold_es::{*, inspect::StoreReader};

@@ -40,6 +40,7 @@ mod managed_together;
 mod needed;
 mod observed;
 mod power_loss;
+mod replayed;
 mod several_streams;
 mod together;
 mod unflushed;

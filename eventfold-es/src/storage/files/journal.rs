@@ -281,7 +281,7 @@ pub(crate) struct Journal {
     identity: Identity,
     /// The source of the commits' times.
     clock: Clock,
-    /// A checkpoint that must be written before the next batch or segment.
+    /// The note that the store is open. It must be durable before the next batch or segment.
     owed: Option<RedoPoint>,
     /// Memory for the bytes of the next batch.
     memory: Vec<u8>,
@@ -340,8 +340,8 @@ impl Journal {
         })
     }
 
-    /// Takes a checkpoint for which there is no space now, to write it before the next batch or
-    /// segment. The existing checkpoint may say that the journal ends here. Invariant D7.
+    /// Takes a checkpoint, to write it before the next batch or segment. The existing checkpoint may say
+    /// that the journal ends here. So a store that is only read writes none. Invariant D7.
     pub(crate) fn owe(&mut self, checkpoint: RedoPoint) {
         self.owed = Some(checkpoint);
     }
@@ -352,10 +352,17 @@ impl Journal {
     }
 
     fn pay(&mut self) -> StorageResult<()> {
-        if let Some(checkpoint) = &self.owed {
-            checkpoint.write(&self.dir)?;
-            self.owed = None;
+        let Some(checkpoint) = &self.owed else {
+            return Ok(());
+        };
+        match checkpoint.write(&self.dir) {
+            // Invariant D7.
+            Err(error) if error.is_full() && Spare::remove_all(&self.dir)? > 0 => {
+                checkpoint.write(&self.dir)?;
+            }
+            written => written?,
         }
+        self.owed = None;
         Ok(())
     }
 

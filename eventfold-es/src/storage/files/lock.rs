@@ -390,6 +390,9 @@ fn is_ours(content: &[u8]) -> bool {
         .all(|byte| byte.is_ascii_digit() || byte.is_ascii_whitespace() || *byte == 0)
 }
 
+/// How many characters the id of a process has in the lock file, with spaces behind it.
+const ID_WIDTH: usize = 10;
+
 /// How many bytes of the lock file are read. A store writes fewer.
 const MOST: u64 = 64;
 
@@ -432,11 +435,16 @@ fn lock_file(dir: &Path) -> StorageResult<File> {
             cause,
         ));
     }
-    // The id is only for the error message; a failure here does not matter.
-    let _ = file
-        .set_len(0)
+    let id = format!("{:<ID_WIDTH$}\n", std::process::id());
+    // The id is only for the error message; a failure here does not matter. It is written over the one
+    // before: cutting a file may wait for the disk.
+    let cut = match content.len().cmp(&id.len()) {
+        std::cmp::Ordering::Greater => file.set_len(id.len() as u64),
+        _ => Ok(()),
+    };
+    let _ = cut
         .and_then(|()| file.rewind())
-        .and_then(|()| writeln!(file, "{}", std::process::id()));
+        .and_then(|()| file.write_all(id.as_bytes()));
     Ok(file)
 }
 

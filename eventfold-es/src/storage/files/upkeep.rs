@@ -422,7 +422,15 @@ impl Thread {
         }
         self.marks
             .note_taken(&std::mem::take(&mut self.taken), job.end);
-        match checkpoint.write(&self.journal) {
+        // Nothing was written to a store that was only read: its last close is still its last one.
+        let is_there = job.clean
+            && matches!(RedoPoint::read(&self.journal), Ok(Some(there)) if there == checkpoint);
+        let written = if is_there {
+            Ok(())
+        } else {
+            checkpoint.write(&self.journal)
+        };
+        match written {
             Ok(()) => {
                 tracing::debug!(
                     position = job.end.position,

@@ -67,6 +67,8 @@ pub(crate) struct Committer {
     stream_writer: StreamWriter,
     upkeep: Upkeep,
     batches: u64,
+    /// A spare segment was asked for.
+    has_spare: bool,
     /// When to try again to create a segment, after an attempt failed.
     next_segment_attempt: Option<Instant>,
     /// The high-water marks of the streams.
@@ -110,6 +112,7 @@ impl Committer {
             stream_writer,
             upkeep,
             batches: 0,
+            has_spare: false,
             next_segment_attempt: None,
             marks,
             since_checkpoint: 0,
@@ -190,10 +193,6 @@ impl Committer {
     /// Begins a batch for `first` and later requests.
     fn start_batch(&mut self, first: &Request) -> CommitBatch {
         self.batches += 1;
-        if self.batches == 1 {
-            // Not before: a store that is only read needs none.
-            self.upkeep.prepare_spare(self.journal.next_capacity());
-        }
         // After a failure, the bytes after the journal's end are in doubt: no segment may follow.
         // Invariant D2.
         let may_write = self.health.check_failed().is_ok();
@@ -491,7 +490,12 @@ impl Committer {
         } else {
             // 0 means that nothing is being written.
             appended.writing_since.set(started.max(1));
-            self.append(written)
+            let appended = self.append(written);
+            if !std::mem::replace(&mut self.has_spare, true) {
+                // Not before: a store that is only read needs none, and the first batch may need its space.
+                self.upkeep.prepare_spare(self.journal.next_capacity());
+            }
+            appended
         };
         let ended = monotonic_nanos();
         self.meters.appended.writing_since.set(0);

@@ -98,10 +98,16 @@ fn a_store_with_a_spare_segment_opens_on_a_full_disk_and_accepts_commands() {
     let watch = without_space(left.dir.path());
     runtime().block_on(async {
         let store = open(left.dir.path()).await.expect("a spare makes room");
-        let checkpoint = RedoPoint::read(&left.dir.path().join("journal")).expect("it is there");
-        assert!(checkpoint.is_some_and(|checkpoint| !checkpoint.clean));
+        let is_noted_open = || {
+            let checkpoint = RedoPoint::read(&left.dir.path().join("journal"));
+            checkpoint
+                .expect("it is there")
+                .is_some_and(|checkpoint| !checkpoint.clean)
+        };
         reads_all(&store, &left.answered).await;
+        assert!(!is_noted_open(), "nothing was written yet");
         send(&store, 12..13).await;
+        assert!(is_noted_open());
         // Its stream's file may not have found any.
         let _ = store.shutdown().await;
     });

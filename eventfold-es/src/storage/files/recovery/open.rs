@@ -20,11 +20,10 @@ use crate::storage::files::journal::{Journal, Spare};
 use crate::storage::files::layout::{
     RawNames, StreamLayout, TAKEN_OVER_FILE, find_raw_names, is_temporary, list_dirs,
 };
-use crate::storage::files::names;
 use crate::storage::files::records::is_of_read_model;
 use crate::storage::files::recovery::redo::{Redo, newest_in_streams};
 use crate::storage::files::recovery::redo_point::RedoPoint;
-use crate::storage::files::recovery::scan::{check_chain, scan};
+use crate::storage::files::recovery::scan::{check_chain, nothing_after, scan};
 use crate::storage::files::retention::finish_dropping;
 use crate::storage::files::streams::ends::Ends;
 use crate::storage::files::streams::high_water::HighWaterMarks;
@@ -113,15 +112,6 @@ impl Opening<'_> {
         raw_names.extend(extra);
         let layout = StreamLayout::with_raw_names(self.base.to_owned(), raw_names);
         let streams = Streams::new(layout.clone(), HighWaterMarks::read(dir, self.in_doubt)?);
-        let streams_dir = layout.streams_dir();
-        let sample = if disk::is_dir(&streams_dir) {
-            &streams_dir
-        } else {
-            dir
-        };
-        if !names::are_told_apart(sample) {
-            streams.set_names_may_fold();
-        }
 
         let mut refused = Vec::new();
         let mut journal = match checkpoint {
@@ -149,8 +139,15 @@ impl Opening<'_> {
         if self.in_doubt {
             renew_followers(&layout)?;
         }
-        // The next open replays the refused streams again. Invariant D5.
-        if refused.is_empty() {
+        let as_closed = checkpoint.filter(|last| last.clean && last.end == journal.end());
+        if as_closed.is_some() && !self.in_doubt {
+            // Nothing changes until there is a batch.
+            journal.owe(RedoPoint {
+                clean: false,
+                end: journal.end(),
+            });
+        } else if refused.is_empty() {
+            // The next open replays the refused streams again. Invariant D5.
             self.write_checkpoint(&mut journal)?;
         }
         if self.in_doubt {
@@ -181,21 +178,28 @@ impl Opening<'_> {
         };
         // Without complete high-water marks, the whole journal is read to find them. Invariant S6.
         let known = start.filter(|start| streams.marks().are_of(*start));
+        let clean = checkpoint.is_some_and(|checkpoint| checkpoint.clean);
         if known.is_none() {
             let ends = Ends::read(&dir, beginning)?;
             streams.marks().begin_with(ends.into_marks());
         }
         let redo_after = start.map_or(0, |start| start.position);
         let (begun, mut replayed) = (Instant::now(), 0_u64);
-        let recovered = scan(&dir, known, self.in_doubt, |commit| {
-            if commit.last() <= redo_after {
-                redo.pass(commit)
-            } else {
-                replayed += 1;
-                redo.commit(commit)
-            }
-        })?;
-        let clean = checkpoint.is_some_and(|checkpoint| checkpoint.clean);
+        let unread = match known {
+            Some(end) if clean && !self.in_doubt => nothing_after(&dir, end)?,
+            _ => None,
+        };
+        let recovered = match unread {
+            Some(recovered) => recovered,
+            None => scan(&dir, known, self.in_doubt, |commit| {
+                if commit.last() <= redo_after {
+                    redo.pass(commit)
+                } else {
+                    replayed += 1;
+                    redo.commit(commit)
+                }
+            })?,
+        };
         if clean && Some(recovered.end) != start {
             return Err(StorageError::damaged(
                 &segment_file(&dir, recovered.end.segment),
@@ -216,7 +220,7 @@ impl Opening<'_> {
             tracing::warn!(bytes = cut, "an unfinished tail of the journal is cut off");
         }
 
-        let redone = redo.finish();
+        let redone = redo.finish()?;
         let mut touched = redone.touched;
         let mut journal = Journal::resume(&dir, recovered.segments, recovered.end)?;
         journal.index().note_chains(chains);

@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use memchr::memrchr;
+
 use crate::ids::StreamId;
 use crate::storage::encoding::event_line;
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
@@ -12,7 +14,7 @@ use crate::storage::files::names;
 use crate::storage::files::streams::cache::OpenFiles;
 use crate::storage::files::streams::content::Content;
 use crate::storage::files::streams::end::line_hash;
-use crate::storage::files::streams::load::line_before;
+use crate::storage::files::streams::load::line_before_in;
 use crate::storage::files::streams::mark::{Mark, StreamHash};
 use crate::storage::files::streams::stream::{Stream, Streams, stream_hash};
 use crate::storage::files::streams::unflushed::UnflushedLines;
@@ -22,6 +24,10 @@ use crate::storage::files::streams::unflushed::UnflushedLines;
 pub(crate) struct Redo {
     streams: Arc<Streams>,
     files: OpenFiles,
+    /// The lines that are not written yet. A killed process left thousands of commits, of often the same
+    /// streams, so each file is opened once for all its lines.
+    gathered: HashMap<StreamHash, Gathered>,
+    gathered_bytes: usize,
     /// The streams that were written, with their directories.
     touched: HashMap<StreamHash, PathBuf>,
     /// Streams whose files are left unchanged, with the lines that the files lack. Either other
@@ -37,6 +43,26 @@ pub(crate) struct Redo {
     renewed: Option<HashSet<StreamHash>>,
     /// If the disk is full, a stream's file is left unchanged.
     may_lack_space: bool,
+}
+
+/// How many bytes of lines are gathered before they are written.
+const MOST_GATHERED: usize = if cfg!(test) { 64 } else { 64 * 1024 } * 1024;
+
+/// Lines of one stream that follow each other.
+#[derive(Debug)]
+struct Gathered {
+    stream: Arc<Stream>,
+    /// The end of the stream before them.
+    before: Mark,
+    /// Where the first one begins in the stream's file.
+    offset: u64,
+    lines: Vec<u8>,
+}
+
+impl Gathered {
+    fn end(&self) -> u64 {
+        self.offset + self.lines.len() as u64
+    }
 }
 
 /// The streams that were brought up to the journal, and the streams that could not be.
@@ -56,6 +82,8 @@ impl Redo {
         Self {
             streams,
             files: OpenFiles::default(),
+            gathered: HashMap::new(),
+            gathered_bytes: 0,
             touched: HashMap::new(),
             refused: HashMap::new(),
             ends: HashMap::new(),
@@ -83,26 +111,80 @@ impl Redo {
         Ok(())
     }
 
-    /// Makes sure that the streams' files have the commit's lines. The lines are written even if
-    /// they are there: the system's memory may differ from the disk.
+    /// Makes sure that the streams' files have the commit's lines, at the latest when
+    /// [`finish`](Self::finish) is called. The lines are written even if they are there: the system's
+    /// memory may differ from the disk.
     pub(crate) fn commit(&mut self, commit: &CommitLine<'_>) -> StorageResult<()> {
         for part in commit.parts() {
-            if part.is_of_stream && !part.events.is_empty() {
-                self.write(&part)?;
-            } else {
+            if !part.is_of_stream || part.events.is_empty() {
                 self.pass_part(&part)?;
+                continue;
             }
+            let id = StreamId::new(part.aggregate_type, part.id)?;
+            let hash = stream_hash(&id);
+            if part.adopted
+                || !self
+                    .gathered
+                    .get(&hash)
+                    .is_some_and(|g| g.end() == part.offset)
+            {
+                self.write_gathered_of(hash)?;
+                let stream = self.streams.get(&id);
+                let gathered = Gathered {
+                    before: stream.mark(),
+                    stream,
+                    offset: part.offset,
+                    lines: Vec::new(),
+                };
+                self.gathered.insert(hash, gathered);
+            }
+            self.pass_part(&part)?;
+            if let Some(gathered) = self.gathered.get_mut(&hash) {
+                let before = gathered.lines.len();
+                gathered.lines.append(&mut part.lines());
+                self.gathered_bytes += gathered.lines.len() - before;
+            }
+            if part.adopted
+                && let Some(gathered) = self.gathered.remove(&hash)
+            {
+                self.gathered_bytes -= gathered.lines.len();
+                self.write(gathered, Some(&part))?;
+            }
+        }
+        if self.gathered_bytes > MOST_GATHERED {
+            self.write_gathered()?;
         }
         Ok(())
     }
 
-    /// Makes sure that one stream's file has the commit's lines for this stream.
-    fn write(&mut self, commit: &Part<'_, '_>) -> StorageResult<()> {
-        let id = StreamId::new(commit.aggregate_type, commit.id)?;
-        let stream = self.streams.get(&id);
-        let before = stream.mark();
-        self.pass_part(commit)?;
-        let lines = commit.lines();
+    fn write_gathered_of(&mut self, stream: StreamHash) -> StorageResult<()> {
+        let Some(gathered) = self.gathered.remove(&stream) else {
+            return Ok(());
+        };
+        self.gathered_bytes -= gathered.lines.len();
+        self.write(gathered, None)
+    }
+
+    fn write_gathered(&mut self) -> StorageResult<()> {
+        self.gathered_bytes = 0;
+        let mut gathered: Vec<_> = std::mem::take(&mut self.gathered).into_values().collect();
+        // Files of one directory after each other.
+        gathered.sort_unstable_by(|one, other| one.stream.dir().cmp(other.stream.dir()));
+        gathered
+            .into_iter()
+            .try_for_each(|gathered| self.write(gathered, None))
+    }
+
+    /// Makes sure that one stream's file has the lines. `adopted` are the lines if they are of another
+    /// program.
+    fn write(&mut self, gathered: Gathered, adopted: Option<&Part<'_, '_>>) -> StorageResult<()> {
+        let Gathered {
+            stream,
+            before,
+            offset,
+            lines,
+        } = gathered;
+        let id = stream.id().clone();
         if self.refused.contains_key(&id) {
             if let Some(behind) = &mut stream.tail().unflushed {
                 behind.further().extend_from_slice(&lines);
@@ -117,30 +199,33 @@ impl Redo {
         let is_first = !self.touched.contains_key(&stream.hash());
         let end = self.ends.get(&stream.hash()).copied();
         let end = end.or((before.version == 0).then_some(0));
-        if let Some(end) = end.filter(|end| *end < commit.offset) {
-            self.fill(&stream, end, commit.offset)?;
+        if let Some(end) = end.filter(|end| *end < offset) {
+            self.fill(&stream, end, offset)?;
         }
+        let content = Content::open(&stream)?;
         if is_first {
-            check_before(&stream, commit.offset, &before)?;
+            check_before(&stream, content.as_ref(), offset, &before)?;
         }
         let mut length = lines.len() as u64;
-        match commit.adopted.then(|| adopted_length(&stream, commit)) {
+        match adopted.map(|part| adopted_length(&stream, part)) {
             // Another program wrote them, perhaps with white space that the journal lacks.
             Some(Ok(Some(there))) => length = there,
             Some(Err(error)) => return Err(error),
             Some(Ok(None)) | None => {
-                if let Overwritten::Others = look_before_writing(&stream, commit.offset, &lines)? {
-                    tracing::error!(stream = %id, offset = commit.offset, "the stream's file has other lines than the journal here (of another program, of an older backup, or of a stream whose name is the same on this file system); the stream takes no commands until they are moved away, by `repair` for example");
-                    self.refuse(id, stream, commit.offset, lines);
+                if let Overwritten::Others =
+                    look_before_writing(&stream, content.as_ref(), offset, &lines)?
+                {
+                    tracing::error!(stream = %id, offset, "the stream's file has other lines than the journal here (of another program, of an older backup, or of a stream whose name is the same on this file system); the stream takes no commands until they are moved away, by `repair` for example");
+                    self.refuse(id, stream, offset, lines);
                     return Ok(());
                 }
-                match self.files.write(&stream, commit.offset, &lines) {
+                match self.files.write(&stream, offset, &lines) {
                     Err(error) if self.may_leave(&error) => {
                         tracing::error!(stream = %id, %error, "the stream takes no commands until there is space for the lines that its file lacks");
-                        if let Err(error) = self.cut_torn(&stream, commit.offset, &lines) {
+                        if let Err(error) = self.cut_torn(&stream, offset, &lines) {
                             tracing::warn!(stream = %id, %error, "a torn end of the stream's file stays until the store is opened again");
                         }
-                        self.refuse(id, stream, commit.offset, lines);
+                        self.refuse(id, stream, offset, lines);
                         return Ok(());
                     }
                     written => written?,
@@ -151,9 +236,9 @@ impl Redo {
             let dir = stream.dir().to_owned();
             self.touched.insert(stream.hash(), dir);
         }
-        self.ends.insert(stream.hash(), commit.offset + length);
-        if commit.adopted {
-            self.adopted.insert(id, commit.offset + length);
+        self.ends.insert(stream.hash(), offset + length);
+        if adopted.is_some() {
+            self.adopted.insert(id, offset + length);
         }
         Ok(())
     }
@@ -197,35 +282,45 @@ impl Redo {
         self.refused.insert(id, stream);
     }
 
-    /// The result of the replay.
-    pub(crate) fn finish(self) -> Redone {
-        Redone {
+    /// Writes what is not written yet. Returns the result of the replay.
+    pub(crate) fn finish(mut self) -> StorageResult<Redone> {
+        self.write_gathered()?;
+        Ok(Redone {
             touched: self.touched,
             adopted: self.adopted,
             has_own: self.has_own,
             refused: self.refused.into_values().collect(),
-        }
+        })
     }
 }
 
 /// Fails if the file of `stream` does not have the event `before` right before `offset`. The stream
 /// ended with this event when its file was last made durable.
-fn check_before(stream: &Stream, offset: u64, before: &Mark) -> StorageResult<()> {
+fn check_before(
+    stream: &Stream,
+    content: Option<&Content>,
+    offset: u64,
+    before: &Mark,
+) -> StorageResult<()> {
+    if offset == 0 {
+        return Ok(());
+    }
     let path = stream.file();
-    let length = match Content::open(stream)? {
-        Some(content) => content.length()?,
-        None if offset == 0 => return Ok(()),
-        None => return Err(StorageError::damaged(&path, 0, "the file is missing")),
+    let Some(content) = content else {
+        return Err(StorageError::damaged(&path, 0, "the file is missing"));
     };
+    let length = content.length()?;
     if length < offset {
         let cause = format!(
             "the file ends here, but its next event in the journal begins at byte {offset}"
         );
         return Err(StorageError::damaged(&path, length, cause));
     }
-    let line = line_before(stream, offset, None)?;
-    let hash = line.map_or(0, |line| line_hash(line.trim_ascii()));
-    if offset > 0 && hash != before.hash {
+    let hash = match line_before_in(content, offset)? {
+        Some(line) => line_hash(line.trim_ascii()),
+        None => 0,
+    };
+    if hash != before.hash {
         let cause = format!(
             "version {} does not end here, although it does in the journal: the file and the \
              journal are from different times",
@@ -273,15 +368,26 @@ enum Overwritten {
 }
 
 /// Whether `lines`, written at `offset`, would overwrite lines of others. Invariant D8.
-fn look_before_writing(stream: &Stream, offset: u64, lines: &[u8]) -> StorageResult<Overwritten> {
-    let Some(content) = Content::open(stream)? else {
+fn look_before_writing(
+    stream: &Stream,
+    content: Option<&Content>,
+    offset: u64,
+    lines: &[u8],
+) -> StorageResult<Overwritten> {
+    let Some(content) = content else {
         return Ok(Overwritten::Own);
     };
     let mut there = content.read_at(offset, lines.len() as u64)?;
     if lines.starts_with(&there) {
         return Ok(Overwritten::Own);
     }
-    if offset < content.compressed_end() {
+    // The whole lines at the beginning that are the same.
+    let same = there
+        .iter()
+        .zip(lines)
+        .take_while(|(one, other)| one == other);
+    let same = memrchr(b'\n', &there[..same.count()]).map_or(0, |end| end + 1);
+    if offset + (same as u64) < content.compressed_end() {
         // Compressed lines are not written again.
         return Ok(Overwritten::Others);
     }
@@ -290,11 +396,13 @@ fn look_before_writing(stream: &Stream, offset: u64, lines: &[u8]) -> StorageRes
         let rest = content.read_line_at(offset + there.len() as u64)?;
         there.extend_from_slice(&rest);
     }
-    let mut others = there.split_inclusive(|byte| *byte == b'\n').filter(|line| {
-        let line = line.strip_suffix(b"\n");
-        line.is_some_and(|line| !line.is_empty() && event_line::read(line, stream.seed()).is_ok())
-            && !is_among(lines, line.unwrap_or_default())
-    });
+    let own: HashSet<&[u8]> = lines.split(|byte| *byte == b'\n').collect();
+    let there = there[same..].split_inclusive(|byte| *byte == b'\n');
+    let mut others = there
+        .filter_map(|line| line.strip_suffix(b"\n"))
+        .filter(|line| {
+            !line.is_empty() && event_line::read(line, stream.seed()).is_ok() && !own.contains(line)
+        });
     Ok(
         if others.next().is_some() || names::other_holder(stream).is_some() {
             Overwritten::Others
@@ -302,13 +410,6 @@ fn look_before_writing(stream: &Stream, offset: u64, lines: &[u8]) -> StorageRes
             Overwritten::Own
         },
     )
-}
-
-/// Whether `line` is one of `lines`.
-fn is_among(lines: &[u8], line: &[u8]) -> bool {
-    lines
-        .split(|byte| *byte == b'\n')
-        .any(|other| other == line)
 }
 
 /// The newest position in all streams' files, and its stream. It is durable: a stream's lines are

@@ -214,6 +214,28 @@ pub(crate) fn scan(
     Ok(walk.recovered)
 }
 
+/// What [`scan`] finds after `end`, at which the store was closed, if that is nothing. `None` if there is
+/// something, so that it must be read. The zeros after it, which may be megabytes, are not read.
+pub(crate) fn nothing_after(dir: &Path, end: End) -> StorageResult<Option<Recovered>> {
+    let (_, segments) = Beginning::with_segments(dir)?;
+    if segments.last() != Some(&end.segment) {
+        return Ok(None);
+    }
+    let mut file = SegmentFile::open(dir, end.segment)?;
+    let mut after = [0; 4 * 1024];
+    let is_short = end.offset > file.length()?;
+    let read = file.read_at(end.offset, &mut after)?;
+    if is_short || after[..read].iter().any(|byte| *byte != 0) {
+        return Ok(None);
+    }
+    Ok(Some(Recovered {
+        segments,
+        end,
+        proven_by_tail: 0,
+        tail_end: end.offset,
+    }))
+}
+
 /// Checks that the segments in `dir` up to the segment of `place` follow each other, and that a
 /// line ends at `place`. The other lines are checked when they are read, because each line is
 /// chained to the line before. Returns the checksum of the last line before each of these segments.

@@ -37,9 +37,14 @@ pub(crate) fn line_before(
         let lines = unflushed.lines.get(..length).unwrap_or_default();
         return Ok(last_line(lines, true).map(<[u8]>::to_vec));
     }
-    let Some(content) = Content::open(stream)? else {
-        return Ok(None);
-    };
+    match Content::open(stream)? {
+        Some(content) => line_before_in(&content, offset),
+        None => Ok(None),
+    }
+}
+
+/// As [`line_before`], of what is in the stream's files.
+pub(crate) fn line_before_in(content: &Content, offset: u64) -> StorageResult<Option<Vec<u8>>> {
     if offset > content.length()? {
         return Ok(None);
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use crate::ids::StreamId;
 use crate::storage::commit::CommitError;
@@ -16,6 +16,7 @@ use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::high_water::HighWaterMarks;
 use crate::storage::files::streams::mark::{Mark, StreamHash};
 use crate::storage::files::streams::unflushed::{MissingLines, UnflushedLines};
+use crate::storage::files::told_apart::are_told_apart;
 use crate::storage::snapshot::SnapshotWarnings;
 
 /// A stream in use.
@@ -237,8 +238,9 @@ impl Drop for Stream {
 pub(crate) struct Streams {
     layout: StreamLayout,
     marks: Arc<HighWaterMarks>,
-    /// The file system may take names for one that differ only in case or Unicode form.
-    names_may_fold: AtomicBool,
+    /// The file system may take names for one that differ only in case or Unicode form. Found out when it
+    /// matters.
+    names_may_fold: OnceLock<bool>,
     in_use: Mutex<HashMap<StreamId, Weak<Stream>>>,
 }
 
@@ -247,17 +249,26 @@ impl Streams {
         Arc::new(Self {
             layout,
             marks: Arc::new(marks),
-            names_may_fold: AtomicBool::new(false),
+            names_may_fold: OnceLock::new(),
             in_use: Mutex::default(),
         })
     }
 
     pub(crate) fn names_may_fold(&self) -> bool {
-        self.names_may_fold.load(Ordering::Relaxed)
+        *self.names_may_fold.get_or_init(|| {
+            let streams = self.layout.streams_dir();
+            let sample = if disk::is_dir(&streams) {
+                streams
+            } else {
+                self.layout.journal_dir()
+            };
+            !are_told_apart(&sample)
+        })
     }
 
+    #[cfg(test)]
     pub(crate) fn set_names_may_fold(&self) {
-        self.names_may_fold.store(true, Ordering::Relaxed);
+        self.names_may_fold.set(true).expect("it is not known yet");
     }
 
     pub(crate) fn marks(&self) -> &Arc<HighWaterMarks> {

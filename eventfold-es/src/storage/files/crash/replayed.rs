@@ -1,0 +1,125 @@
+//! What opening a store writes: nothing after it was closed in order, and after a crash the lines that the
+//! streams' files lack.
+
+use std::path::Path;
+
+use crate::storage::files::crash::{Account, EIO, check, id, note, open, runtime, temp_dir};
+use crate::storage::files::disk::faults::{Call, Fault, Watch};
+use crate::storage::files::recovery::redo_point::RedoPoint;
+
+const COMMANDS: u64 = 12;
+
+fn is_noted_as_closed(dir: &Path) -> bool {
+    let read = RedoPoint::read(&dir.join("journal")).expect("it can be read");
+    read.expect("it is there").clean
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a directory");
+    for entry in std::fs::read_dir(from).expect("it can be listed") {
+        let entry = entry.expect("it can be listed");
+        let to = to.join(entry.file_name());
+        if entry.file_type().expect("its type").is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).expect("a copy");
+        }
+    }
+}
+
+/// A store as a kill leaves it: its last redo point is at the beginning, and all lines are in the files.
+fn killed() -> tempfile::TempDir {
+    let (dir, left) = (temp_dir(), temp_dir());
+    runtime().block_on(async {
+        let store = open(dir.path()).await.expect("the disk works");
+        for number in 0..COMMANDS {
+            let account = store.get::<Account>(&id(number)).await.expect("it is open");
+            account.send(note(number)).await.expect("the disk works");
+        }
+        store.inner.storage.files().flush_streams();
+        copy(dir.path(), left.path());
+        store.shutdown().await.expect("the disk works");
+    });
+    assert!(!is_noted_as_closed(left.path()));
+    left
+}
+
+#[test]
+fn a_store_that_was_closed_in_order_is_read_without_a_sync_and_noted_as_open_before_it_is_written()
+{
+    let dir = killed();
+    let open = async || open(dir.path()).await.expect("it is whole");
+    runtime().block_on(async {
+        open().await.shutdown().await.expect("in order");
+        let watch = Watch::resume(dir.path());
+        watch.set_fault(Fault::lasting(Call::Sync, EIO));
+        let store = open().await;
+        for number in 0..COMMANDS {
+            let account = store.get::<Account>(&id(number)).await.expect("it is open");
+            let state = account.state().await.expect("reading needs no sync");
+            assert!(state.numbers.contains(&number));
+        }
+        assert!(is_noted_as_closed(dir.path()));
+        store.shutdown().await.expect("nothing was written");
+        assert!(watch.clear_fault().is_empty(), "something was synced");
+        watch.stop();
+
+        let store = open().await;
+        let account = store.get::<Account>("a0").await.expect("it is open");
+        account.send(note(COMMANDS)).await.expect("the disk works");
+        assert!(!is_noted_as_closed(dir.path()));
+        store.shutdown().await.expect("in order");
+        assert!(is_noted_as_closed(dir.path()));
+    });
+}
+
+#[test]
+fn the_lines_of_many_commits_replace_a_torn_write_wherever_it_is_in_a_streams_file() {
+    let left = killed();
+    let file = left.path().join("streams/account/a0/app.jsonl");
+    let whole = std::fs::read(&file).expect("it is there");
+    let answered: Vec<u64> = (0..COMMANDS).collect();
+    for torn in 0..12 {
+        let dir = temp_dir();
+        copy(left.path(), dir.path());
+        let mut bytes = whole.clone();
+        let at = whole.len() * torn / 12;
+        bytes[at..].fill(0);
+        let file = dir.path().join("streams/account/a0/app.jsonl");
+        std::fs::write(&file, bytes).expect("it is there");
+        let checked = runtime().block_on(check(dir.path(), &answered));
+        checked.unwrap_or_else(|error| panic!("torn at {at}: {error}"));
+        let now = std::fs::read(&file).expect("it is there");
+        assert!(now.starts_with(&whole), "torn at {at}");
+    }
+}
+
+#[test]
+fn a_line_of_others_among_the_lines_of_many_commits_is_left_alone_and_the_stream_is_read_from_memory()
+ {
+    let dir = killed();
+    let file = dir.path().join("streams/account/a0/app.jsonl");
+    let whole = std::fs::read(&file).expect("it is there");
+    let first = whole
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .expect("a line")
+        + 1;
+    let others = b"{\"type\":\"Noted\",\"data\":{\"number\":99,\"padding\":\"\"},\"ts\":1}\n";
+    let bytes = [&whole[..first], others].concat();
+    std::fs::write(&file, &bytes).expect("it is there");
+    runtime().block_on(async {
+        let store = open(dir.path()).await.expect("the others are whole");
+        let account = store.get::<Account>("a0").await.expect("it is open");
+        let numbers = account.state().await.expect("the journal has it").numbers;
+        for number in (0..COMMANDS).filter(|number| id(*number) == "a0") {
+            assert!(numbers.contains(&number), "{numbers:?}");
+        }
+        account
+            .send(note(COMMANDS))
+            .await
+            .expect_err("the file has other lines");
+        let _ = store.shutdown().await;
+    });
+    assert_eq!(std::fs::read(&file).expect("it is there"), bytes);
+}
