@@ -87,7 +87,7 @@ use streams::stream::{Stream, Streams};
 use streams::writer::Unflushed;
 use tags::find::Finder;
 use tags::index::TagIndex;
-use upkeep::{Job, Upkeep, Upkeeper};
+use upkeep::{Job, RedoPointJob, Upkeep, Upkeeper};
 
 /// The storage of an open store.
 #[derive(Debug)]
@@ -174,6 +174,13 @@ impl FileStorage {
         )?;
         let keeper = upkeep.keeper();
         let opened_at = opened.journal.end();
+        if opened.is_behind {
+            upkeep.submit(Job::RedoPoint(RedoPointJob {
+                end: opened_at,
+                taken: marks.take(),
+                clean: false,
+            }));
+        }
         let health = Health::new(opened_at.position);
         let index = opened.journal.index();
         let (requests, queue) = queue::channel();

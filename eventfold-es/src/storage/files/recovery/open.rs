@@ -39,6 +39,9 @@ pub(crate) struct Opened {
     pub(crate) journal: Journal,
     /// Streams whose files are left unchanged, with the lines that the files lack.
     pub(crate) refused: Vec<Arc<Stream>>,
+    /// The streams' files have all lines and are still to be synced, and the redo point is to move after
+    /// that.
+    pub(crate) is_behind: bool,
 }
 
 /// Brings the store in `base` in order. The directory is locked. `extra` are streams in directories
@@ -54,6 +57,7 @@ pub(crate) fn open(
         file_systems,
         in_doubt: false,
         may_lack_space: false,
+        is_behind: false,
     };
     disk::create_private_dir(&opening.dir)?;
     let opened = match opening.bring_in_order(extra.clone()) {
@@ -84,6 +88,8 @@ struct Opening<'a> {
     in_doubt: bool,
     /// The disk is full. Writes that can wait are left undone.
     may_lack_space: bool,
+    /// The replayed streams are synced later.
+    is_behind: bool,
 }
 
 impl Opening<'_> {
@@ -146,7 +152,7 @@ impl Opening<'_> {
                 clean: false,
                 end: journal.end(),
             });
-        } else if refused.is_empty() {
+        } else if refused.is_empty() && !self.is_behind {
             // The next open replays the refused streams again. Invariant D5.
             self.write_checkpoint(&mut journal)?;
         }
@@ -158,6 +164,7 @@ impl Opening<'_> {
             streams,
             journal,
             refused,
+            is_behind: self.is_behind,
         })
     }
 
@@ -235,7 +242,20 @@ impl Opening<'_> {
             touched.extend(enter_streams(layout, streams, ids, &mut journal, done)?);
         }
         *refused = redone.refused;
-        self.finish_streams(streams, &touched, refused, &journal)?;
+        // Syncing thousands of files takes seconds. The redo point that is there serves until that is done.
+        self.is_behind = known.is_some()
+            && is_taken_over
+            && !clean
+            && !self.in_doubt
+            && !self.may_lack_space
+            && refused.is_empty();
+        if self.is_behind {
+            for (stream, dir) in &touched {
+                streams.marks().defer(*stream, dir);
+            }
+        } else {
+            self.finish_streams(streams, &touched, refused, &journal)?;
+        }
         if replayed > 0 {
             tracing::info!(
                 commits = replayed,
