@@ -393,8 +393,10 @@ fn verify_reports_a_failed_sync_and_repair_relies_only_on_durable_journal_lines(
     runtime().block_on(async {
         let store = open(dir.path()).await.expect("the disk works");
         let account = store.get::<Account>("a1").await.expect("it is open");
+        // From here on the store is noted as open.
+        account.send(note(5)).await.expect("the disk works");
         watch.set_fault(Fault::lasting(Call::Sync, EIO));
-        account.send(note(5)).await.expect_err("the sync fails");
+        account.send(note(9)).await.expect_err("the sync fails");
         let file = store.layout().stream_dir("account", "a1").join("app.jsonl");
         drop(account);
         let _ = store.shutdown().await;
@@ -423,7 +425,7 @@ fn verify_reports_a_failed_sync_and_repair_relies_only_on_durable_journal_lines(
         let left = temp_dir();
         log.image(log.end(), &mut Choices::new(seed), left.path())
             .expect("there is space");
-        let checked = runtime().block_on(check(left.path(), &[1]));
+        let checked = runtime().block_on(check(left.path(), &[1, 5]));
         checked.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     }
     // The doubt is not over: only opening ends it.
