@@ -12,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use crate::clock::Clock;
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::disk;
+use crate::storage::files::disk::failed_syncs;
 use crate::storage::files::disk::{File, Open};
 use crate::storage::files::format::commit_line::write_header;
 use crate::storage::files::recovery::redo_point::RedoPoint;
@@ -351,17 +352,27 @@ impl Journal {
         self.clock = clock;
     }
 
-    fn pay(&mut self) -> StorageResult<()> {
+    /// A failed sync of the directory ends all writing: the note may never reach the disk, and a journal
+    /// that goes on behind the end with which it was closed is damaged. Invariant D3.
+    fn pay(&mut self) -> Result<(), AppendError> {
         let Some(checkpoint) = &self.owed else {
             return Ok(());
         };
-        match checkpoint.write(&self.dir) {
+        let written = match checkpoint.write(&self.dir) {
             // Invariant D7.
-            Err(error) if error.is_full() && Spare::remove_all(&self.dir)? > 0 => {
-                checkpoint.write(&self.dir)?;
+            Err(error) if error.is_full() => match Spare::remove_all(&self.dir) {
+                Ok(0) | Err(_) => Err(error),
+                Ok(_) => checkpoint.write(&self.dir),
+            },
+            written => written,
+        };
+        written.map_err(|error| {
+            if failed_syncs::is_remembered(&self.dir) {
+                AppendError::Unknown(error)
+            } else {
+                AppendError::NotStored(error)
             }
-            written => written?,
-        }
+        })?;
         self.owed = None;
         Ok(())
     }
@@ -397,7 +408,7 @@ impl Journal {
     pub(crate) fn start_segment(&mut self, spare: Spare) -> Result<(), AppendError> {
         let first = self.end.position + 1;
         let path = segment_path(&self.dir, first);
-        self.pay().map_err(AppendError::NotStored)?;
+        self.pay()?;
         let Spare { file, capacity } = spare;
         let file = file.rename_to(&path).map_err(AppendError::NotStored)?;
         disk::sync_dir(&self.dir).map_err(AppendError::Unknown)?;
@@ -440,7 +451,7 @@ impl Journal {
 
     /// Writes a batch and makes it durable.
     pub(crate) fn append(&mut self, batch: &JournalBatch) -> Result<(), AppendError> {
-        self.pay().map_err(AppendError::NotStored)?;
+        self.pay()?;
         let path = || segment_path(&self.dir, self.end.segment);
         if let Err(error) = self.file.write_at(self.end.offset, &batch.bytes) {
             let error = StorageError::io("write", &path(), error);

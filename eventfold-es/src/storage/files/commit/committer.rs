@@ -491,7 +491,7 @@ impl Committer {
             // 0 means that nothing is being written.
             appended.writing_since.set(started.max(1));
             let appended = self.append(written);
-            if !std::mem::replace(&mut self.has_spare, true) {
+            if appended.is_ok() && !std::mem::replace(&mut self.has_spare, true) {
                 // Not before: a store that is only read needs none, and the first batch may need its space.
                 self.upkeep.prepare_spare(self.journal.next_capacity());
             }

@@ -3,8 +3,12 @@
 
 use std::path::Path;
 
-use crate::storage::files::crash::{Account, EIO, check, id, note, open, runtime, temp_dir};
-use crate::storage::files::disk::faults::{Call, Fault, Watch};
+use crate::storage::files::crash::power_loss::{in_parallel, rebuilt};
+use crate::storage::files::crash::{
+    Account, EIO, builder, check, id, large, note, open, runtime, temp_dir, wait_for_upkeep,
+};
+use crate::storage::files::disk::failed_syncs;
+use crate::storage::files::disk::faults::{Call, Choices, Fault, Log, Watch};
 use crate::storage::files::recovery::redo_point::RedoPoint;
 
 const COMMANDS: u64 = 12;
@@ -75,6 +79,91 @@ fn a_store_that_was_closed_in_order_is_read_without_a_sync_and_noted_as_open_bef
         store.shutdown().await.expect("in order");
         assert!(is_noted_as_closed(dir.path()));
     });
+}
+
+/// A store as it is left when it is closed in order.
+fn closed() -> tempfile::TempDir {
+    let dir = killed();
+    runtime().block_on(async {
+        let store = open(dir.path()).await.expect("it is whole");
+        store.shutdown().await.expect("in order");
+    });
+    assert!(is_noted_as_closed(dir.path()));
+    dir
+}
+
+/// What a store does to the disk that is opened in `dir`, has commands at once and later, and is closed.
+fn reopened(dir: &Path) -> Log {
+    let watch = Watch::resume(dir);
+    runtime().block_on(async {
+        let store = open(dir).await.expect("it is whole");
+        for number in COMMANDS..3 * COMMANDS {
+            let account = store.get::<Account>(&id(number)).await.expect("it is open");
+            account.send(note(number)).await.expect("the disk works");
+            watch.mark(number);
+            if number == 2 * COMMANDS {
+                wait_for_upkeep(&store);
+                // The redo point moves once more.
+                let next = account.send(large(number)).await;
+                next.expect("the disk works");
+            }
+        }
+        store.shutdown().await.expect("the disk works");
+    });
+    watch.stop()
+}
+
+#[test]
+fn a_power_failure_at_any_moment_after_opening_loses_nothing_whether_the_store_was_closed_or_killed()
+ {
+    for dir in [closed(), killed()] {
+        let log = reopened(dir.path());
+        in_parallel(600, |seed| {
+            rebuilt(&log, seed, |dir, answered| {
+                let answered: Vec<u64> = (0..COMMANDS).chain(answered.iter().copied()).collect();
+                runtime().block_on(check(dir, &answered))
+            })
+        });
+    }
+}
+
+#[test]
+fn after_a_failed_sync_of_the_note_that_the_store_is_open_nothing_is_built_on_it() {
+    // Of a new segment, of the note's file, of its directory, of the batch. What is a new file each time
+    // may be tried again.
+    for number in 1..=4 {
+        let dir = closed();
+        let watch = Watch::resume(dir.path());
+        let mut answered: Vec<u64> = (0..COMMANDS).collect();
+        runtime().block_on(async {
+            // No sync of a snapshot is to fail.
+            let store = builder(dir.path()).snapshot_every(1_000).open().await;
+            let store = store.expect("it is whole");
+            let account = store.get::<Account>("a0").await.expect("it is open");
+            watch.set_fault(Fault {
+                number,
+                ..Fault::lasting(Call::Sync, EIO)
+            });
+            let sent = account.send(note(COMMANDS)).await;
+            sent.expect_err("a sync fails");
+            watch.clear_fault();
+            let sent = account.send(note(COMMANDS + 4)).await;
+            assert_eq!(sent.is_ok(), number <= 2, "{number}: {sent:?}");
+            answered.extend(sent.map(|_| COMMANDS + 4));
+            let _ = store.shutdown().await;
+        });
+        let log = watch.stop();
+        failed_syncs::forget(dir.path());
+        for seed in 0..20 {
+            let left = temp_dir();
+            log.image(log.end(), &mut Choices::new(seed), left.path())
+                .expect("there is space");
+            let checked = runtime().block_on(check(left.path(), &answered));
+            checked.unwrap_or_else(|error| panic!("sync {number}, seed {seed}: {error}"));
+        }
+        let checked = runtime().block_on(check(dir.path(), &answered));
+        checked.unwrap_or_else(|error| panic!("sync {number}: {error}"));
+    }
 }
 
 #[test]
