@@ -21,7 +21,8 @@ use crate::storage::files::layout::{
     RawNames, StreamLayout, TAKEN_OVER_FILE, find_raw_names, is_temporary, list_dirs,
 };
 use crate::storage::files::records::is_of_read_model;
-use crate::storage::files::recovery::redo::{Redo, newest_in_streams};
+use crate::storage::files::recovery::newest::newest_in_streams;
+use crate::storage::files::recovery::redo::Redo;
 use crate::storage::files::recovery::redo_point::RedoPoint;
 use crate::storage::files::recovery::scan::{check_chain, nothing_after, scan};
 use crate::storage::files::retention::finish_dropping;
@@ -126,7 +127,7 @@ impl Opening<'_> {
                 return Err(StorageError::damaged(&path, 0, "the file is missing"));
             }
             None if segments.is_empty() => {
-                refuse_lost_journal(dir, &beginning, &layout, &streams)?;
+                refuse_lost_journal(dir, &beginning, &layout)?;
                 let mut journal = Journal::create(dir)?;
                 if !streams.marks().are_of(journal.end()) {
                     streams.marks().forget();
@@ -216,7 +217,7 @@ impl Opening<'_> {
         }
         if !clean {
             let ids = layout.list_all()?;
-            let (proven, by) = newest_in_streams(streams, &ids)?
+            let (proven, by) = newest_in_streams(layout, &ids)?
                 .map_or((0, String::new()), |(position, id)| {
                     (position, format!("a line of stream {id}"))
                 });
@@ -315,7 +316,6 @@ fn refuse_lost_journal(
     dir: &Path,
     beginning: &Beginning,
     layout: &StreamLayout,
-    streams: &Arc<Streams>,
 ) -> StorageResult<()> {
     let note = taken_over(layout);
     if beginning.dropped > 0 {
@@ -323,7 +323,7 @@ fn refuse_lost_journal(
         let first = segment_path(dir, beginning.first());
         return Err(StorageError::damaged(&first, 0, cause));
     }
-    let shown_by = match newest_in_streams(streams, &layout.list_all()?)? {
+    let shown_by = match newest_in_streams(layout, &layout.list_all()?)? {
         Some((position, id)) => format!("stream {id} has an event at position {position}"),
         None if disk::is_there(&note) => format!("{} shows that there was a journal", shown(&note)),
         None => return Ok(()),

@@ -11,6 +11,7 @@ use crate::storage::encoding::event_line;
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::format::commit_line::{CommitLine, Part};
 use crate::storage::files::names;
+use crate::storage::files::recovery::shares::in_shares;
 use crate::storage::files::streams::cache::OpenFiles;
 use crate::storage::files::streams::content::Content;
 use crate::storage::files::streams::end::line_hash;
@@ -63,6 +64,19 @@ impl Gathered {
     fn end(&self) -> u64 {
         self.offset + self.lines.len() as u64
     }
+}
+
+/// What became of a stream's lines.
+struct Written {
+    stream: Arc<Stream>,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    /// The stream's file has its lines up to this offset.
+    UpTo(u64),
+    /// The file is left unchanged.
+    Refused,
 }
 
 /// The streams that were brought up to the journal, and the streams that could not be.
@@ -148,7 +162,11 @@ impl Redo {
                 && let Some(gathered) = self.gathered.remove(&hash)
             {
                 self.gathered_bytes -= gathered.lines.len();
-                self.write(gathered, Some(&part))?;
+                let written = self.write(&gathered, Some(&part))?;
+                if let Outcome::UpTo(end) = written.outcome {
+                    self.adopted.insert(id, end);
+                }
+                self.note(written);
             }
         }
         if self.gathered_bytes > MOST_GATHERED {
@@ -162,7 +180,9 @@ impl Redo {
             return Ok(());
         };
         self.gathered_bytes -= gathered.lines.len();
-        self.write(gathered, None)
+        let written = self.write(&gathered, None)?;
+        self.note(written);
+        Ok(())
     }
 
     fn write_gathered(&mut self) -> StorageResult<()> {
@@ -170,77 +190,104 @@ impl Redo {
         let mut gathered: Vec<_> = std::mem::take(&mut self.gathered).into_values().collect();
         // Files of one directory after each other.
         gathered.sort_unstable_by(|one, other| one.stream.dir().cmp(other.stream.dir()));
-        gathered
-            .into_iter()
-            .try_for_each(|gathered| self.write(gathered, None))
+        let write = |gathered: &[Gathered]| -> StorageResult<Vec<Written>> {
+            gathered
+                .iter()
+                .map(|lines| self.write(lines, None))
+                .collect()
+        };
+        // Where two names may lead to one directory, the second of two streams must find the lines of the
+        // first. Invariant D8.
+        let written = if self.streams.names_may_fold() {
+            vec![write(&gathered)]
+        } else {
+            in_shares(&gathered, write)
+        };
+        for share in written {
+            share?.into_iter().for_each(|written| self.note(written));
+        }
+        Ok(())
     }
 
     /// Makes sure that one stream's file has the lines. `adopted` are the lines if they are of another
     /// program.
-    fn write(&mut self, gathered: Gathered, adopted: Option<&Part<'_, '_>>) -> StorageResult<()> {
+    fn write(&self, gathered: &Gathered, adopted: Option<&Part<'_, '_>>) -> StorageResult<Written> {
         let Gathered {
             stream,
             before,
             offset,
             lines,
         } = gathered;
-        let id = stream.id().clone();
-        if self.refused.contains_key(&id) {
+        let offset = *offset;
+        let id = stream.id();
+        let written = |outcome| Written {
+            stream: stream.clone(),
+            outcome,
+        };
+        if self.refused.contains_key(id) {
             if let Some(behind) = &mut stream.tail().unflushed {
-                behind.further().extend_from_slice(&lines);
+                behind.further().extend_from_slice(lines);
             }
-            return Ok(());
+            return Ok(written(Outcome::Refused));
         }
-        if let Some(renewed) = &mut self.renewed
-            && renewed.insert(stream.hash())
+        if let Some(renewed) = &self.renewed
+            && !renewed.contains(&stream.hash())
         {
-            self.files.renew(&stream)?;
+            self.files.renew(stream)?;
         }
         let is_first = !self.touched.contains_key(&stream.hash());
         let end = self.ends.get(&stream.hash()).copied();
         let end = end.or((before.version == 0).then_some(0));
         if let Some(end) = end.filter(|end| *end < offset) {
-            self.fill(&stream, end, offset)?;
+            self.fill(stream, end, offset)?;
         }
-        let content = Content::open(&stream)?;
+        let content = Content::open(stream)?;
         if is_first {
-            check_before(&stream, content.as_ref(), offset, &before)?;
+            check_before(stream, content.as_ref(), offset, before)?;
         }
         let mut length = lines.len() as u64;
-        match adopted.map(|part| adopted_length(&stream, part)) {
+        match adopted.map(|part| adopted_length(stream, part)) {
             // Another program wrote them, perhaps with white space that the journal lacks.
             Some(Ok(Some(there))) => length = there,
             Some(Err(error)) => return Err(error),
             Some(Ok(None)) | None => {
                 if let Overwritten::Others =
-                    look_before_writing(&stream, content.as_ref(), offset, &lines)?
+                    look_before_writing(stream, content.as_ref(), offset, lines)?
                 {
                     tracing::error!(stream = %id, offset, "the stream's file has other lines than the journal here (of another program, of an older backup, or of a stream whose name is the same on this file system); the stream takes no commands until they are moved away, by `repair` for example");
-                    self.refuse(id, stream, offset, lines);
-                    return Ok(());
+                    refuse(gathered);
+                    return Ok(written(Outcome::Refused));
                 }
-                match self.files.write(&stream, offset, &lines) {
+                match self.files.write(stream, offset, lines) {
                     Err(error) if self.may_leave(&error) => {
                         tracing::error!(stream = %id, %error, "the stream takes no commands until there is space for the lines that its file lacks");
-                        if let Err(error) = self.cut_torn(&stream, offset, &lines) {
+                        if let Err(error) = self.cut_torn(stream, offset, lines) {
                             tracing::warn!(stream = %id, %error, "a torn end of the stream's file stays until the store is opened again");
                         }
-                        self.refuse(id, stream, offset, lines);
-                        return Ok(());
+                        refuse(gathered);
+                        return Ok(written(Outcome::Refused));
                     }
                     written => written?,
                 }
             }
         }
-        if is_first {
-            let dir = stream.dir().to_owned();
-            self.touched.insert(stream.hash(), dir);
+        Ok(written(Outcome::UpTo(offset + length)))
+    }
+
+    fn note(&mut self, Written { stream, outcome }: Written) {
+        if let Some(renewed) = &mut self.renewed {
+            renewed.insert(stream.hash());
         }
-        self.ends.insert(stream.hash(), offset + length);
-        if adopted.is_some() {
-            self.adopted.insert(id, offset + length);
+        match outcome {
+            Outcome::UpTo(end) => {
+                let dir = || stream.dir().to_owned();
+                self.touched.entry(stream.hash()).or_insert_with(dir);
+                self.ends.insert(stream.hash(), end);
+            }
+            Outcome::Refused => {
+                self.refused.insert(stream.id().clone(), stream);
+            }
         }
-        Ok(())
     }
 
     /// Removes what is behind the part of `lines` that the stream's file has at `offset`: when the lines are
@@ -274,14 +321,6 @@ impl Redo {
         self.may_lack_space && self.renewed.is_none() && error.is_full()
     }
 
-    /// Leaves a stream's file unchanged. Its lines are read from memory, and it takes no commands.
-    fn refuse(&mut self, id: StreamId, stream: Arc<Stream>, offset: u64, lines: Vec<u8>) {
-        let mut unflushed = UnflushedLines::new(offset, lines, None);
-        unflushed.failed = true;
-        stream.tail().unflushed = Some(unflushed);
-        self.refused.insert(id, stream);
-    }
-
     /// Writes what is not written yet. Returns the result of the replay.
     pub(crate) fn finish(mut self) -> StorageResult<Redone> {
         self.write_gathered()?;
@@ -292,6 +331,13 @@ impl Redo {
             refused: self.refused.into_values().collect(),
         })
     }
+}
+
+/// Leaves a stream's file unchanged. Its lines are read from memory, and it takes no commands.
+fn refuse(gathered: &Gathered) {
+    let mut unflushed = UnflushedLines::new(gathered.offset, gathered.lines.clone(), None);
+    unflushed.failed = true;
+    gathered.stream.tail().unflushed = Some(unflushed);
 }
 
 /// Fails if the file of `stream` does not have the event `before` right before `offset`. The stream
@@ -410,51 +456,4 @@ fn look_before_writing(
             Overwritten::Own
         },
     )
-}
-
-/// The newest position in all streams' files, and its stream. It is durable: a stream's lines are
-/// written after the journal, so the journal must have them all. Invariant C3.
-pub(crate) fn newest_in_streams(
-    streams: &Arc<Streams>,
-    ids: &[StreamId],
-) -> StorageResult<Option<(u64, StreamId)>> {
-    let mut newest: Option<(u64, StreamId)> = None;
-    for id in ids {
-        if let Some(position) = newest_position(&streams.get(id))?
-            && newest.as_ref().is_none_or(|(known, _)| *known < position)
-        {
-            newest = Some((position, id.clone()));
-        }
-    }
-    Ok(newest)
-}
-
-fn newest_position(stream: &Stream) -> StorageResult<Option<u64>> {
-    let content = match Content::open(stream) {
-        Err(error) if error.kind() == StorageErrorKind::Damaged => {
-            // It proves nothing then. Loading the stream tells the error.
-            tracing::error!(stream = %stream.id(), %error, "rotated lines cannot be read");
-            return Ok(None);
-        }
-        content => content?,
-    };
-    let Some(content) = content else {
-        return Ok(None);
-    };
-    let length = content.length()?;
-    let mut back = 1024;
-    loop {
-        let start = length.saturating_sub(back);
-        let tail = content.read_at(start, length - start)?;
-        let newest = tail
-            .split(|byte| *byte == b'\n')
-            .rev()
-            .filter_map(|line| event_line::read(line, stream.seed()).ok())
-            .find_map(|line| line.position);
-        if newest.is_some() || start == 0 {
-            return Ok(newest);
-        }
-        // A line may have any length, and lines of other programs may follow it.
-        back *= 64;
-    }
 }

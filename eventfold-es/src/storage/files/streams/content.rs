@@ -121,6 +121,9 @@ impl Content {
         if read < length
             && let Some(file) = self.file_from(start + read)?
         {
+            // Without room, the first reads are tiny.
+            let room = (length - read).min(64 * 1024);
+            bytes.reserve(usize::try_from(room).unwrap_or_default());
             let rest = file.take(length - read).read_to_end(&mut bytes);
             rest.map_err(|e| self.failed(e))?;
         }
