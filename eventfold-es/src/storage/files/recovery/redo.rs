@@ -198,10 +198,10 @@ impl Redo {
         };
         // Where two names may lead to one directory, the second of two streams must find the lines of the
         // first. Invariant D8.
-        let written = if self.streams.names_may_fold() {
-            vec![write(&gathered)]
-        } else {
+        let written = if gathered.len() > 1 && !self.streams.names_may_fold() {
             in_shares(&gathered, write)
+        } else {
+            vec![write(&gathered)]
         };
         for share in written {
             share?.into_iter().for_each(|written| self.note(written));
