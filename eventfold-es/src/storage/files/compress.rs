@@ -128,7 +128,12 @@ impl Compressor {
         Ok(())
     }
 
-    /// When something is to be tried again.
+    /// Puts the first look off until `at`.
+    pub(crate) fn look_at(&mut self, at: Instant) {
+        self.retry_at = Some(at);
+    }
+
+    /// When something is to be looked at or tried again.
     pub(crate) fn retry_at(&self) -> Option<Instant> {
         self.retry_at
     }

@@ -229,7 +229,8 @@ struct Thread {
 
 impl Thread {
     fn run(mut self, queue: &Receiver<Job>) {
-        self.look_for_segments();
+        // Whoever opens the store waits for an answer now.
+        self.compressor.look_at(self.next_step);
         loop {
             let job = match self.next_deadline() {
                 None => queue.recv().map_err(RecvTimeoutError::from),

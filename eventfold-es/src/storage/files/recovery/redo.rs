@@ -136,12 +136,8 @@ impl Redo {
             }
             let id = StreamId::new(part.aggregate_type, part.id)?;
             let hash = stream_hash(&id);
-            if part.adopted
-                || !self
-                    .gathered
-                    .get(&hash)
-                    .is_some_and(|g| g.end() == part.offset)
-            {
+            let gathered = self.gathered.get(&hash);
+            if part.adopted || gathered.is_none_or(|g| g.end() != part.offset) {
                 self.write_gathered_of(hash)?;
                 let stream = self.streams.get(&id);
                 let gathered = Gathered {
