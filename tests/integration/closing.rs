@@ -394,7 +394,11 @@ async fn unused_spare_segments_do_not_accumulate() {
     for left in ["spare-1.tmp", "spare-7.tmp", "urgent-3.tmp"] {
         std::fs::write(journal.join(left), "left by an earlier run").unwrap();
     }
-    open(&dir).await.shutdown().await.unwrap();
+    // A store that is only read prepares none, and leaves them.
+    let store = open(&dir).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    ledger.send(Do::Add(1)).await.unwrap();
+    store.shutdown().await.unwrap();
     let files = std::fs::read_dir(&journal).unwrap();
     let names = files.map(|file| file.unwrap().file_name());
     let prepared = names.filter(|name| name.to_string_lossy().ends_with(".tmp"));
