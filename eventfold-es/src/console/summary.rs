@@ -270,7 +270,7 @@ fn count(names: &mut BTreeMap<Box<str>, Count>, name: &str, bytes: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Recorded;
+    use crate::event::{Number, Recorded};
 
     fn add(summary: &mut Summary, id: &str, position: u64, ms: u64) {
         let record = Recorded {
@@ -278,7 +278,7 @@ mod tests {
             id,
             version: 1,
             position,
-            ms: Some(ms),
+            ms: Some(Number::Read(ms)),
             ..Recorded::NOTHING
         };
         summary.add(StoredEvent::new("Placed", "{}").with_record(&record));
