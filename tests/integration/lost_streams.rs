@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use eventfold_es::{AggregateStore, StateError};
 
-use crate::support::{Ledger, LedgerCommand as Do, copy, open, stream_file, temp_dir, verify};
+use crate::support::{
+    Ledger, LedgerCommand as Do, copy, eventually, open, stream_file, temp_dir, verify,
+};
 
 /// A way to lose events that leaves nothing behind which is damaged in itself.
 type Loss = fn(&Path);
@@ -93,8 +95,12 @@ async fn events_lost_after_a_recovery_are_noticed() {
     add(&store, "b", &[1]).await;
     let crashed = copy(dir.path());
     store.shutdown().await.unwrap();
-    // The files are brought up to the journal, and the next crash comes before any checkpoint.
+    // The files are brought up to the journal, and synced while the store is open. The next crash comes after
+    // that.
+    let redo_point = || std::fs::read(crashed.path().join("journal/checkpoint.json")).unwrap();
+    let before = redo_point();
     let store = open(&crashed).await;
+    eventually("the redo point moves", || redo_point() != before).await;
     let crashed_again = copy(crashed.path());
     store.shutdown().await.unwrap();
     assert_all_noticed(crashed_again.path()).await;
