@@ -344,6 +344,8 @@ async fn try_fault(fault: Fault) -> Result<bool, String> {
     let _ = store.shutdown().await;
     drop(store);
     failed_syncs::forget(dir.path());
+    // Or the next store's first record may be told of it.
+    watch.forget_untold();
     check(dir.path(), &watch.marks()).await?;
     let log = watch.stop();
     let mut choices = Choices::new(fault.number);

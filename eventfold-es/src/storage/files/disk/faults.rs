@@ -173,6 +173,11 @@ impl Watch {
         std::mem::take(&mut state.failed)
     }
 
+    /// Lets no later sync tell the error of one that failed, as a system does that was asked before.
+    pub(crate) fn forget_untold(&self) {
+        self.state().reports.forget_untold();
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }

@@ -61,6 +61,11 @@ impl Reports {
         }
     }
 
+    /// Lets no later sync tell an error.
+    pub(crate) fn forget_untold(&mut self) {
+        self.untold.clear();
+    }
+
     /// The error that the sync `change` must tell, if there is one.
     pub(crate) fn take(&mut self, change: &Change) -> Option<i32> {
         self.untold.remove(&synced(change)?)
