@@ -293,11 +293,8 @@ impl Redo {
             return Ok(());
         };
         let there = content.read_at(offset, lines.len() as u64)?;
-        let same = there
-            .iter()
-            .zip(lines)
-            .take_while(|(one, other)| one == other);
-        self.files.cut(stream, offset + same.count() as u64)
+        self.files
+            .cut(stream, offset + equal_start(&there, lines) as u64)
     }
 
     /// Writes empty lines from `end`, where the stream's lines end, up to `offset`, if its file is not as
@@ -409,6 +406,12 @@ enum Overwritten {
     Others,
 }
 
+/// How many bytes at the beginning of both are the same.
+fn equal_start(one: &[u8], other: &[u8]) -> usize {
+    let pairs = one.iter().zip(other);
+    pairs.take_while(|(one, other)| one == other).count()
+}
+
 /// Whether `lines`, written at `offset`, would overwrite lines of others. Invariant D8.
 fn look_before_writing(
     stream: &Stream,
@@ -424,11 +427,8 @@ fn look_before_writing(
         return Ok(Overwritten::Own);
     }
     // The whole lines at the beginning that are the same.
-    let same = there
-        .iter()
-        .zip(lines)
-        .take_while(|(one, other)| one == other);
-    let same = memrchr(b'\n', &there[..same.count()]).map_or(0, |end| end + 1);
+    let same = &there[..equal_start(&there, lines)];
+    let same = memrchr(b'\n', same).map_or(0, |end| end + 1);
     if offset + (same as u64) < content.compressed_end() {
         // Compressed lines are not written again.
         return Ok(Overwritten::Others);
