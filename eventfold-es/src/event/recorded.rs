@@ -98,6 +98,15 @@ impl Recorded<'static> {
 }
 
 impl<'a> Recorded<'a> {
+    /// The record of an event at a time in milliseconds since 1970, of which nothing else is known.
+    pub(crate) fn at(ms: u64) -> Self {
+        Self {
+            ts: Number::Read(ms / 1000),
+            ms: Some(Number::Read(ms)),
+            ..Recorded::NOTHING
+        }
+    }
+
     /// The record of an `eventfold` event, in the stream `aggregate_type/id`. Such an event has no
     /// version and no position; both are 0.
     ///

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::domain::aggregate::Aggregate;
 use crate::domain::command::CommandContext;
 use crate::event::{
-    DecodeError, Decoded, DomainEvent, EncodeError, InvalidTag, LifecycleEvent, Meta, Number,
-    Recorded, SCHEMA_VERSION, StoredEvent, Tags, has_tags, read_back, value,
+    DecodeError, Decoded, DomainEvent, EncodeError, InvalidTag, LifecycleEvent, Meta, Recorded,
+    SCHEMA_VERSION, StoredEvent, Tags, has_tags, read_back, value,
 };
 #[cfg(feature = "personal")]
 use crate::personal::sealing::{NotStored, not_stored};
@@ -162,13 +162,11 @@ impl Form {
             id: place.id,
             version: place.version,
             position: place.position,
-            ts: Number::Read(place.ms / 1000),
-            ms: Some(Number::Read(place.ms)),
             event_id: Some(&event_id),
             actor: context.actor.as_deref(),
-            key: None,
             meta: meta.as_ref().map_or(Meta::None, Meta::Value),
             tags: &tags,
+            ..Recorded::at(place.ms)
         };
         in_clear(|| take(StoredEvent::new(&self.name, &self.text).with_record(&record)))
     }

@@ -14,9 +14,7 @@ use crate::domain::aggregate::{Aggregate, decode_unless_left_out};
 use crate::domain::command::{CommandContext, Fingerprint};
 use crate::domain::decision_context::DecisionContext;
 use crate::error::{ExecuteError, Panic, guarded};
-use crate::event::{
-    EncodeError, Meta, Number, RESERVED, Recorded, Standing, Tag, Tags, read_back, seal,
-};
+use crate::event::{EncodeError, Meta, RESERVED, Recorded, Standing, Tag, Tags, read_back, seal};
 use crate::ids::{Position, Version};
 use crate::personal::Keys;
 use crate::runtime::actor::conflict::Again;
@@ -351,15 +349,13 @@ fn encode<A: Aggregate>(
             aggregate_type: stream.id().aggregate_type(),
             id: stream.id().id(),
             version,
-            // The committer assigns it.
-            position: 0,
-            ts: Number::Read(ms / 1000),
-            ms: Some(Number::Read(ms)),
             event_id: Some(id),
             actor: context.actor.as_deref(),
             key: context.idempotency_key.as_deref(),
             meta: common.meta().map_or(Meta::None, Meta::Json),
             tags: &recorded_tags,
+            // The committer assigns the position.
+            ..Recorded::at(ms)
         };
         doing.set("deserialize");
         *event = read_back(&name, &data, &record, A::decode_event)?;

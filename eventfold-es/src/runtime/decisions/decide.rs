@@ -15,7 +15,7 @@ use crate::domain::decision_model::ModelState;
 use crate::domain::layer::{Call, CallOutcome};
 use crate::error::{ExecuteError, Panic, guarded};
 use crate::event::{
-    DomainEvent, EncodeError, Meta, Number, Recorded, StoredEvent, Tag, Tags, read_back, seal,
+    DomainEvent, EncodeError, Meta, Recorded, StoredEvent, Tag, Tags, read_back, seal,
 };
 use crate::ids::{Position, StreamId, Version};
 use crate::personal::Keys;
@@ -491,14 +491,12 @@ fn encode<D: Decider>(
         }
         let recorded_tags = tags.recorded();
         let record = Recorded {
-            ts: Number::Read(ms / 1000),
-            ms: Some(Number::Read(ms)),
             event_id: Some(&id),
             actor: context.actor.as_deref(),
             key: context.idempotency_key.as_deref(),
             meta: common.meta().map_or(Meta::None, Meta::Json),
             tags: &recorded_tags,
-            ..Recorded::NOTHING
+            ..Recorded::at(ms)
         };
         *event = read_back(&name, &data, &record, D::DomainEvent::decode)?;
         let data =
@@ -526,12 +524,10 @@ fn take_commit(
         .iter()
         .zip(events)
         .map(|(tags, event)| Recorded {
-            ts: Number::Read(ms / 1000),
-            ms: Some(Number::Read(ms)),
             event_id: Some(&event.id),
             actor: context.actor.as_deref(),
             tags,
-            ..Recorded::NOTHING
+            ..Recorded::at(ms)
         })
         .collect();
     let stored: Vec<_> = events
