@@ -96,6 +96,38 @@ async fn a_refused_command_is_tried_again_if_retry_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn commands_behind_one_that_is_tried_again_wait_and_then_take_effect_in_order() {
+    let dir = temp_dir();
+    let clock = clock();
+    let backoff = Backoff::attempts(9).first(seconds(1));
+    let store = open_hasty(&dir, &clock, false).await;
+    shut(&store, &["g"]).await;
+    let numbers: Vec<u64> = (1..=40).collect();
+    for number in &numbers {
+        tell(&store, &format!("send g {number}")).await;
+    }
+    tell(&store, "send h 1").await;
+    store.shutdown().await.unwrap();
+    drop(store);
+
+    let store = open_with(&dir, &clock, Retry::none().on_refusal(backoff)).await;
+    run(&store).await;
+    assert_eq!(passed(&store, "h").await, [1]);
+    assert_eq!(outgoing(&store), 40);
+    // Each of them would be let through now, but the first one waits for its time.
+    command(&store, "g", GateCommand::Open).await;
+    run(&store).await;
+    assert_eq!(outgoing(&store), 40);
+    clock.advance(seconds(1));
+    run(&store).await;
+    eventually("all are sent", || outgoing(&store) == 0).await;
+    assert_eq!(passed(&store, "g").await, numbers);
+    assert!(letters(&store).await.is_empty());
+    let retried = &store.read_side().process_managers[0];
+    assert_eq!(retried.retried, 1, "{retried:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_command_that_fails_is_replaced_by_its_or_send_and_leaves_no_dead_letter() {
     for is_live in [false, true] {
         let dir = temp_dir();

@@ -168,6 +168,10 @@ impl AnyReacting for Leased {
         self.running()?.take()
     }
 
+    fn take_behind(&mut self, number: u64) -> Option<Outgoing> {
+        self.running()?.take_behind(number)
+    }
+
     fn note(&mut self, number: u64, outcome: Outcome, retry: bool) -> io::Result<()> {
         self.within((), |reacting| reacting.note(number, outcome, retry))
     }

@@ -6,7 +6,6 @@
 //! open. Only a command that is being sent keeps it open. Reading the journal and saving block, so
 //! they run on threads for blocking work, a slice at a time.
 
-use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
@@ -16,7 +15,7 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
-use tokio::task::{Id, JoinHandle, JoinSet};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use crate::error::closed;
 use crate::following::exclusive::Exclusive;
@@ -24,10 +23,10 @@ use crate::following::failure::Failure;
 use crate::following::manager::Manager;
 use crate::following::outgoing::Outgoing;
 use crate::following::projecting::{AnyProjecting, Registered};
-use crate::following::reacting::{CommandFailure, Outcome};
-use crate::following::sending::dispatch;
+use crate::following::reacting::{AnyReacting, Outcome};
+use crate::following::sending::dispatch_row;
 use crate::following::status::Progress;
-use crate::runtime::aggregates::{Aggregates, Hold};
+use crate::runtime::aggregates::Aggregates;
 use crate::runtime::background::blocking;
 use crate::runtime::dispatch::Dispatchers;
 use crate::runtime::sender::Sender;
@@ -36,8 +35,10 @@ use crate::storage::log::Log;
 use crate::storage::term::Term;
 use crate::sync::lock;
 
-/// How many commands of one process manager may be under way at the same time.
-const UNDER_WAY: usize = 64;
+/// To how many targets the commands of one process manager may be under way at the same time.
+const UNDER_WAY: usize = 256;
+/// How many commands to one target are sent one after the other, before their outcomes are noted.
+const IN_A_ROW: usize = 16;
 /// How long after an I/O error the step is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -80,7 +81,6 @@ impl Live {
                 storage: storage.clone(),
                 stop: stopped.clone(),
                 under_way: JoinSet::new(),
-                numbers: HashMap::new(),
             };
             tasks.push(runtime.spawn(managing.run()));
         }
@@ -201,17 +201,45 @@ struct Managing {
     dispatchers: Arc<Dispatchers>,
     storage: Storage,
     stop: watch::Receiver<bool>,
-    under_way: JoinSet<(u64, Outcome)>,
-    /// The command of each task.
-    numbers: HashMap<Id, u64>,
+    under_way: JoinSet<Vec<(u64, Outcome)>>,
+}
+
+/// Commands that may be sent now.
+#[derive(Default)]
+struct ToSend {
+    /// Those to one target, in order, for each target.
+    rows: Vec<Vec<Outgoing>>,
+    /// The term of the commands.
+    term: Option<Arc<Term>>,
+}
+
+impl ToSend {
+    /// Takes what may be sent now to at most `targets` targets.
+    fn take(reacting: &mut dyn AnyReacting, targets: usize) -> Self {
+        let mut rows = Vec::new();
+        while rows.len() < targets
+            && let Some(first) = reacting.take()
+        {
+            let mut row = vec![first];
+            while row.len() < IN_A_ROW
+                && let Some(next) = row
+                    .last()
+                    .and_then(|last| reacting.take_behind(last.number))
+            {
+                row.push(next);
+            }
+            rows.push(row);
+        }
+        Self {
+            rows,
+            term: reacting.term(),
+        }
+    }
 }
 
 /// What a process manager needs after a step.
 #[derive(Default)]
 struct Wanted {
-    send: Vec<Outgoing>,
-    /// The term of the commands.
-    term: Option<Arc<Term>>,
     /// Whether there is more to do at once.
     more: bool,
     /// The position after which it waits for events.
@@ -224,16 +252,14 @@ impl Managing {
     async fn run(mut self) {
         let mut outcomes = Vec::new();
         loop {
-            while let Some(done) = self.under_way.try_join_next_with_id() {
-                outcomes.extend(self.outcome(done));
-            }
+            self.gather(&mut outcomes).await;
             let is_ending = self.is_ending();
             if is_ending && outcomes.is_empty() && self.under_way.is_empty() {
                 break;
             }
             let step = self.step(std::mem::take(&mut outcomes), !is_ending).await;
             self.manager.progress.set_failing(step.is_err());
-            let mut wanted = match step {
+            let wanted = match step {
                 Ok(wanted) => {
                     self.manager.set_trouble(None);
                     wanted
@@ -252,9 +278,6 @@ impl Managing {
                     continue;
                 }
             };
-            for outgoing in std::mem::take(&mut wanted.send) {
-                self.send(outgoing, wanted.term.clone());
-            }
             let is_over = is_ending && self.under_way.is_empty();
             if !wanted.more && !is_over {
                 outcomes.extend(self.wait(&wanted, is_ending).await);
@@ -274,87 +297,96 @@ impl Managing {
     }
 
     /// Notes the outcomes of commands, and goes on if `go_on`.
-    async fn step(&self, outcomes: Vec<(u64, Outcome)>, go_on: bool) -> io::Result<Wanted> {
-        let reacting = self.manager.reacting.clone();
-        let head = self.storage.head();
-        let room = UNDER_WAY - self.under_way.len().min(UNDER_WAY);
-        blocking(move || {
-            let mut reacting = reacting.lock()?;
-            let mut noted = Ok(());
-            for (number, outcome) in outcomes {
-                noted = noted.and(reacting.note(number, outcome, true));
-            }
-            noted?;
-            if !go_on {
-                return Ok(Wanted::default());
-            }
+    async fn step(&mut self, outcomes: Vec<(u64, Outcome)>, go_on: bool) -> io::Result<Wanted> {
+        if !outcomes.is_empty() {
+            let targets = if go_on { self.room() } else { 0 };
+            let send = self.with_reacting(move |reacting| {
+                let mut noted = Ok(());
+                for (number, outcome) in outcomes {
+                    noted = noted.and(reacting.note(number, outcome, true));
+                }
+                noted.map(|()| ToSend::take(reacting, targets))
+            });
+            // These are sent while it reacts to more events.
+            let send = send.await?;
+            self.send(send);
+        }
+        if !go_on {
+            return Ok(Wanted::default());
+        }
+        let (head, targets) = (self.storage.head(), self.room());
+        let advanced = self.with_reacting(move |reacting| {
             let more = reacting.advance(head)?;
-            let mut send = Vec::new();
-            while send.len() < room
-                && let Some(outgoing) = reacting.take()
-            {
-                send.push(outgoing);
-            }
-            Ok(Wanted {
-                send,
-                term: reacting.term(),
+            let send = ToSend::take(reacting, targets);
+            let wanted = Wanted {
                 more,
                 events_after: reacting.wants_events_after(),
                 next_due: reacting.next_due(),
                 save_in: reacting.save_in(),
-            })
-        })
-        .await
-    }
-
-    /// Sends a command, in a separate task.
-    fn send(&mut self, outgoing: Outgoing, term: Option<Arc<Term>>) {
-        let store = self.store.clone();
-        let dispatchers = self.dispatchers.clone();
-        let number = outgoing.number;
-        let name = self.manager.name;
-        let task = self.under_way.spawn(async move {
-            let outcome = match store.upgrade() {
-                Some(store) => {
-                    let hold = Hold::of_command(store);
-                    let sender = Sender { name, term };
-                    dispatch(&hold, &dispatchers, &sender, outgoing.envelope).await
-                }
-                None => Outcome::Undecided,
             };
-            (number, outcome)
+            Ok((send, wanted))
         });
-        self.numbers.insert(task.id(), number);
+        let (send, wanted) = advanced.await?;
+        self.send(send);
+        Ok(wanted)
     }
 
-    /// The outcome of the command of a task that has ended.
-    fn outcome(
-        &mut self,
-        done: Result<(Id, (u64, Outcome)), tokio::task::JoinError>,
-    ) -> Option<(u64, Outcome)> {
-        match done {
-            Ok((id, outcome)) => {
-                self.numbers.remove(&id);
-                Some(outcome)
+    /// Runs `run`, which may block, on the process manager.
+    async fn with_reacting<T: Send + 'static>(
+        &self,
+        run: impl FnOnce(&mut dyn AnyReacting) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let reacting = self.manager.reacting.clone();
+        blocking(move || run(&mut *reacting.lock()?)).await
+    }
+
+    /// To how many more targets commands may be sent.
+    fn room(&self) -> usize {
+        UNDER_WAY.saturating_sub(self.under_way.len())
+    }
+
+    /// Sends commands, those to each target in a separate task.
+    fn send(&mut self, send: ToSend) {
+        for row in send.rows {
+            let sender = Sender {
+                name: self.manager.name,
+                term: send.term.clone(),
+            };
+            let store = self.store.clone();
+            let dispatchers = self.dispatchers.clone();
+            let stop = self.stop.clone();
+            let is_stopped = move || *stop.borrow();
+            self.under_way.spawn(async move {
+                dispatch_row(&store, &dispatchers, &sender, row, is_stopped).await
+            });
+        }
+    }
+
+    /// Takes the outcomes of the commands that have ended, and of those that end meanwhile: a batch is
+    /// answered at once, and one step notes all of it.
+    async fn gather(&mut self, outcomes: &mut Vec<(u64, Outcome)>) {
+        loop {
+            tokio::task::yield_now().await;
+            let before = outcomes.len();
+            while let Some(ended) = self.under_way.try_join_next() {
+                outcomes.extend(all_of(ended));
             }
-            Err(error) => {
-                let number = self.numbers.remove(&error.id())?;
-                let error = format!("sending the command panicked: {error}");
-                Some((number, Outcome::Failed(CommandFailure::unclear(error))))
+            if outcomes.len() == before {
+                return;
             }
         }
     }
 
-    /// Waits until there is something to do; if `is_ending`, only for commands. Returns the outcome
-    /// of a command, if one ended.
-    async fn wait(&mut self, wanted: &Wanted, is_ending: bool) -> Option<(u64, Outcome)> {
+    /// Waits until there is something to do; if `is_ending`, only for commands. Returns the outcomes
+    /// of commands, if some ended.
+    async fn wait(&mut self, wanted: &Wanted, is_ending: bool) -> Vec<(u64, Outcome)> {
         let log = self.storage.log();
         let mut stop = self.stop.clone();
         let mut done = None;
         {
             let Self { under_way, .. } = self;
             let ended = async {
-                match under_way.join_next_with_id().await {
+                match under_way.join_next().await {
                     Some(ended) => done = Some(ended),
                     None => std::future::pending().await,
                 }
@@ -381,6 +413,11 @@ impl Managing {
             ])
             .await;
         }
-        done.and_then(|done| self.outcome(done))
+        done.map_or_else(Vec::new, all_of)
     }
+}
+
+/// The outcomes of the commands of a task that has ended. A panic in sending is an outcome.
+fn all_of(ended: Result<Vec<(u64, Outcome)>, JoinError>) -> Vec<(u64, Outcome)> {
+    ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }

@@ -39,7 +39,7 @@ use crate::storage::record::Records;
 use crate::storage::restored::Restored;
 
 /// How many events it reacts to before it saves and sends the commands.
-const SLICE: u64 = 256;
+const SLICE: u64 = 1_024;
 /// How many commands may be unfinished before it stops reacting to more events. Invariant F4.
 const WAITING: usize = 1_000;
 
@@ -399,6 +399,12 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
         None
     }
 
+    fn take_behind(&mut self, number: u64) -> Option<Outgoing> {
+        let again = &self.again;
+        let follows = |next: &Outgoing| !again.has_effect(next);
+        self.pending.take_behind(number, follows)
+    }
+
     fn note(&mut self, number: u64, outcome: Outcome, retry: bool) -> io::Result<()> {
         let Some(outgoing) = self.pending.get(number).cloned() else {
             return Ok(());
@@ -415,6 +421,7 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
                 self.counts.dispatched += 1;
             }
             Outcome::Undecided => self.pending.leave_in_doubt(number),
+            Outcome::Unsent => self.pending.put_back(number, outgoing.attempts, 0),
             Outcome::Failed(failure) => {
                 let chance = uuid::Uuid::new_v4().as_u64_pair().1;
                 let pause = self.retry.pause(failure.kind, attempts, chance);

@@ -19,29 +19,33 @@ use crate::following::trace::Trace;
 /// Which command could not be read, and why.
 pub(crate) fn read_back(order: &Order) -> Result<(), Unwritable> {
     // A timer becomes a command, and so does what is sent if that fails.
-    for command in order.commands() {
-        let mut saved = Saved {
-            outgoing: vec![Outgoing::new(0, command.clone())],
-            ..Saved::default()
-        };
-        if let Order::Schedule(key, timer) = order {
-            saved.timers.insert(key.clone(), timer.clone());
+    for (i, command) in order.commands().enumerate() {
+        let mut read_back = dead_letters::read_back(command);
+        // Only metadata can be nested, and it is nested deeper in a checkpoint than in a dead letter.
+        if command.context.metadata.is_some() {
+            read_back = read_back.and_then(|()| read_back_saved(order, command, i == 0));
         }
-        let is_first = order
-            .commands()
-            .next()
-            .is_some_and(|first| std::ptr::eq(first, command));
-        if !is_first {
-            // It is nested deeper while it waits for the first one.
-            saved.outgoing[0].or_send.push(command.clone());
-        }
-        checkpoint::read_back_pending(&saved)
-            .and_then(|()| dead_letters::read_back(command))
-            .map_err(|cause| {
-                Unwritable::new(command, "could not be read again once it is saved", cause)
-            })?;
+        read_back.map_err(|cause| {
+            Unwritable::new(command, "could not be read again once it is saved", cause)
+        })?;
     }
     Ok(())
+}
+
+/// Reads `command`, one of `order`, back in the form that the checkpoint will have.
+fn read_back_saved(order: &Order, command: &StoredCommand, is_first: bool) -> Result<(), String> {
+    let mut saved = Saved {
+        outgoing: vec![Outgoing::new(0, command.clone())],
+        ..Saved::default()
+    };
+    if let Order::Schedule(key, timer) = order {
+        saved.timers.insert(key.clone(), timer.clone());
+    }
+    if !is_first {
+        // It is nested deeper while it waits for the first one.
+        saved.outgoing[0].or_send.push(command.clone());
+    }
+    checkpoint::read_back_pending(&saved)
 }
 
 /// Commands to send, and timers.
@@ -423,6 +427,34 @@ impl Pending {
         Some(outgoing)
     }
 
+    /// The command to the one target of `number`, which is under way, that may be sent as soon as that one
+    /// took effect, if it `follows`. It is under way from then on. A command of a timer does not follow:
+    /// it can be cancelled until it is the first one.
+    pub(crate) fn take_behind(
+        &mut self,
+        number: u64,
+        follows: impl FnOnce(&Outgoing) -> bool,
+    ) -> Option<Outgoing> {
+        let [target] = &self.entries.get(&number)?.lanes[..] else {
+            return None;
+        };
+        let target = target.clone();
+        let mut behind = self.lanes.get(&target)?.numbers.range(number + 1..);
+        let entry = self.entries.get_mut(behind.next()?)?;
+        let may_follow = entry.lanes.len() == 1
+            && !entry.is_under_way
+            && entry.not_before == 0
+            && entry.outgoing.timer.is_none()
+            && follows(&entry.outgoing);
+        if self.is_unsaved || !may_follow {
+            return None;
+        }
+        entry.is_under_way = true;
+        let outgoing = entry.outgoing.clone();
+        self.count_under_way(&[target], 1, 0);
+        Some(outgoing)
+    }
+
     /// Removes a command that took effect, or was written to the dead letters.
     pub(crate) fn done(&mut self, number: u64) {
         self.remove(number);
@@ -641,6 +673,58 @@ mod tests {
             pending.done(number);
         }
         assert!(pending.lanes.is_empty() && pending.under_way == 0);
+    }
+
+    #[test]
+    fn a_command_may_follow_one_under_way_only_if_both_have_the_same_one_target() {
+        fn behind(pending: &mut Pending, number: u64) -> Option<u64> {
+            let next = pending.take_behind(number, |_| true);
+            next.map(|outgoing| outgoing.number)
+        }
+
+        let mut pending = outbox(&[&["x"], &["y"], &["x"], &["x"], &["x", "y"], &["x"]]);
+        assert_eq!(taken(&mut pending, 0), [0, 1]);
+        assert_eq!(behind(&mut pending, 0), Some(2));
+        assert!(pending.take_behind(2, |_| false).is_none());
+        assert_eq!(behind(&mut pending, 2), Some(3));
+        assert_eq!(behind(&mut pending, 3), None);
+        assert_eq!(behind(&mut pending, 1), None);
+        // The second one failed, so the third one was not sent.
+        pending.done(0);
+        pending.put_back(2, 1, 9);
+        pending.put_back(3, 0, 0);
+        assert_eq!(taken(&mut pending, 8), [] as [u64; 0]);
+        assert_eq!(taken(&mut pending, 9), [2]);
+        // One that was tried before waits for its own turn.
+        pending.put_back(2, 2, 0);
+        pending.entries.get_mut(&3).unwrap().not_before = 10;
+        assert_eq!(taken(&mut pending, 10), [2]);
+        assert_eq!(behind(&mut pending, 2), None);
+        pending.done(2);
+        pending.done(1);
+        pending.entries.get_mut(&3).unwrap().not_before = 0;
+        pending.offer_one(3);
+        assert_eq!(taken(&mut pending, 10), [3]);
+        pending.done(3);
+        assert_eq!(taken(&mut pending, 10), [4]);
+        assert_eq!(behind(&mut pending, 4), None);
+        pending.done(4);
+        assert_eq!(taken(&mut pending, 10), [5]);
+        pending.done(5);
+        assert!(pending.lanes.is_empty() && pending.under_way == 0);
+    }
+
+    #[test]
+    fn a_command_follows_another_only_if_it_is_saved_and_comes_from_no_timer() {
+        let mut pending = outbox(&[&["x"], &["x"]]);
+        assert_eq!(taken(&mut pending, 0), [0]);
+        pending.is_unsaved = true;
+        assert!(pending.take_behind(0, |_| true).is_none());
+        pending.is_unsaved = false;
+        pending.entries.get_mut(&1).unwrap().outgoing.timer = Some("=t".to_owned());
+        assert!(pending.take_behind(0, |_| true).is_none());
+        pending.entries.get_mut(&1).unwrap().outgoing.timer = None;
+        assert!(pending.take_behind(0, |_| true).is_some());
     }
 
     #[test]

@@ -30,6 +30,9 @@ pub(crate) enum Outcome {
     /// It was not decided: the store is closed, or has failed. It is sent when the store is open
     /// again.
     Undecided,
+    /// It was not sent, because one before it to the same target did not take effect or sending was
+    /// stopped.
+    Unsent,
 }
 
 /// Why a command failed.
@@ -69,6 +72,9 @@ pub(crate) trait AnyReacting: Send {
     fn advance(&mut self, head: u64) -> io::Result<bool>;
     /// The next command that may be sent now, the oldest first.
     fn take(&mut self) -> Option<Outgoing>;
+    /// The command to the same target that may be sent as soon as the command `number`, which is under
+    /// way, took effect.
+    fn take_behind(&mut self, number: u64) -> Option<Outgoing>;
     /// Notes the outcome of a command. A failed command is tried again later if `retry`.
     fn note(&mut self, number: u64, outcome: Outcome, retry: bool) -> io::Result<()>;
     /// Saves everything as it is.

@@ -1,14 +1,19 @@
 //! Sending the commands of process managers.
 
-use std::sync::Arc;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::{Arc, Weak};
+use std::task::Poll;
 
 use tracing::Instrument as _;
 
 use crate::domain::command::StoredCommand;
+use crate::error::{guarded, panic_message};
+use crate::following::outgoing::Outgoing;
 use crate::following::reacting::{CommandFailure, Outcome};
 use crate::following::spans;
 use crate::ids::Position;
-use crate::runtime::aggregates::Hold;
+use crate::runtime::aggregates::{Aggregates, Hold};
 use crate::runtime::dispatch::{Dispatchers, Effect, Failed, send};
 use crate::runtime::sender::Sender;
 
@@ -48,4 +53,42 @@ pub(crate) async fn dispatch(
         Err(failed) if failed.effect == Effect::UnknownUntilOpened => Outcome::Undecided,
         Err(failed) => Outcome::Failed(CommandFailure::from(&failed)),
     }
+}
+
+/// Sends the commands of `row`, which have one target, one after the other, and returns their outcomes.
+/// After one that did not take effect, and once `is_stopped`, no other is sent.
+pub(crate) async fn dispatch_row(
+    store: &Weak<Aggregates>,
+    dispatchers: &Dispatchers,
+    sender: &Sender,
+    row: Vec<Outgoing>,
+    is_stopped: impl Fn() -> bool,
+) -> Vec<(u64, Outcome)> {
+    let mut outcomes = Vec::with_capacity(row.len());
+    let mut goes_on = true;
+    for outgoing in row {
+        let outcome = if !goes_on {
+            Outcome::Unsent
+        } else if let Some(store) = store.upgrade() {
+            let hold = Hold::of_command(store);
+            caught(dispatch(&hold, dispatchers, sender, outgoing.envelope)).await
+        } else {
+            Outcome::Undecided
+        };
+        goes_on = matches!(outcome, Outcome::Succeeded(_)) && !is_stopped();
+        outcomes.push((outgoing.number, outcome));
+    }
+    outcomes
+}
+
+/// Waits for `sending`. A panic in it is a failure of the command.
+async fn caught(sending: impl Future<Output = Outcome>) -> Outcome {
+    let mut sending = pin!(sending);
+    poll_fn(|context| {
+        guarded(|| sending.as_mut().poll(context)).unwrap_or_else(|panic| {
+            let error = format!("sending the command panicked: {}", panic_message(&*panic));
+            Poll::Ready(Outcome::Failed(CommandFailure::unclear(error)))
+        })
+    })
+    .await
 }

@@ -61,6 +61,10 @@ impl AnyReacting for UnusableManager {
         None
     }
 
+    fn take_behind(&mut self, _: u64) -> Option<Outgoing> {
+        None
+    }
+
     fn note(&mut self, _: u64, _: Outcome, _: bool) -> io::Result<()> {
         Ok(())
     }

@@ -39,7 +39,7 @@ fn other(account: &str) -> String {
 /// run. It stops when all commands are durable and the process manager has noted so.
 pub(crate) fn measure(base: &Path, streams: usize, events: usize) -> f64 {
     let each = events / streams;
-    runtime().block_on(AggregateStore::fill(base, streams, each, 100));
+    runtime().block_on(AggregateStore::fill(base, streams, each, 1));
     settle(base);
     let rate = runtime().block_on(async {
         let builder = AggregateStore::builder(base).process_manager::<Mirror>();
