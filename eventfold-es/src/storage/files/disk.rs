@@ -131,7 +131,9 @@ impl File {
 
     /// Up to `length` bytes from `offset` on; fewer if the file ends earlier.
     pub(crate) fn read_at(&self, offset: u64, length: u64) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
+        // Without room, the first reads are tiny.
+        let room = usize::try_from(length.min(64 * 1024)).unwrap_or_default();
+        let mut bytes = Vec::with_capacity(room);
         let mut file = &self.inner;
         file.seek(SeekFrom::Start(offset))?;
         file.take(length).read_to_end(&mut bytes)?;
@@ -514,9 +516,10 @@ pub(crate) fn create_dir(dir: &Path) -> StorageResult<bool> {
 
 /// As [`create_dir`], durably.
 pub(crate) fn create_private_dir(dir: &Path) -> StorageResult<()> {
-    if let Ok(Some(found)) = find(dir)
-        && found.kind != Kind::Dir
-    {
+    if let Ok(Some(found)) = find(dir) {
+        if found.kind == Kind::Dir {
+            return Ok(());
+        }
         let kind = StorageErrorKind::Io(io::ErrorKind::NotADirectory);
         return Err(StorageError::file(kind, dir, "is a file, not a directory"));
     }
