@@ -1024,7 +1024,6 @@ impl AggregateStoreBuilder {
             self.layers,
             keys,
         );
-        let aggregates = aggregates.inspect_err(|_| storage.close())?;
         if let Some(runtime) = runtime {
             // Each of its tasks goes on for as long as it finds the aggregates there.
             read_side.go_live(runtime, &aggregates);

@@ -43,6 +43,8 @@ pub(crate) struct Opened {
     /// The streams' files have all lines and are still to be synced, and the redo point is to move after
     /// that.
     pub(crate) is_behind: bool,
+    /// The journal has a sealed segment that is not compressed.
+    pub(crate) has_uncompressed: bool,
 }
 
 /// Brings the store in `base` in order. The directory is locked. `extra` are streams in directories
@@ -119,6 +121,8 @@ impl Opening<'_> {
         let checkpoint = RedoPoint::read(dir)?;
         let segments = Segments::among(beginning, listed);
         let is_empty = segments.firsts.is_empty();
+        let sealed = forms.split_last().map_or(&[][..], |(_, sealed)| sealed);
+        let has_uncompressed = sealed.iter().any(|(_, is_compressed)| !is_compressed);
 
         let mut raw_names = find_raw_names(self.base, is_empty)?;
         raw_names.extend(extra);
@@ -171,6 +175,7 @@ impl Opening<'_> {
             journal,
             refused,
             is_behind: self.is_behind,
+            has_uncompressed,
         })
     }
 
