@@ -125,13 +125,14 @@ pub(crate) struct FileStorage {
 impl FileStorage {
     /// Opens the store in `base` and creates the directory if it is missing. `extra` are streams in
     /// directories of their own. Sealed segments are compressed if `compresses`. Blocks on the disk. If
-    /// another store holds the directory, waits as `patience` says.
+    /// another store holds the directory, waits as `patience` says. `loader` loads the streams.
     pub(crate) fn open(
         base: &Path,
         extra: RawNames,
         clock: Clock,
         compresses: bool,
         patience: &Patience,
+        loader: Arc<Loader>,
     ) -> StorageResult<Arc<Self>> {
         let base = &std::path::absolute(base).map_err(|e| StorageError::io("open", base, e))?;
         disk::create_private_dir(base)?;
@@ -184,9 +185,7 @@ impl FileStorage {
             opened.streams.clone(),
             health.clone(),
         );
-        let loader = Arc::<Loader>::default();
         if has_tags {
-            loader.warm_up();
             finder.tags().prepare();
         }
         let committer = Committer::new(
