@@ -1,5 +1,5 @@
 //! Passivation: an aggregate that nobody uses leaves memory. [`Passivator`] has the thread that
-//! waits for that, one for each store. The first aggregate starts it.
+//! waits for that, one for each store. The first actor starts it when nobody waits for the actor.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -68,7 +68,8 @@ impl Passivator {
         }
     }
 
-    /// Passivates `aggregate` after its idle time, which ends at `deadline` if it is not used.
+    /// Passivates `aggregate` after its idle time, which ends at `deadline` if it is not used. Its actor
+    /// [starts](Self::start) the thread.
     pub(crate) fn watch(&self, aggregate: Weak<dyn Passivate>, deadline: Instant) {
         let mut arrivals = lock(&self.arrivals);
         // Those that have left memory go, once there is no more room for others.
@@ -82,10 +83,13 @@ impl Passivator {
             // One message is enough.
             arrivals.looked_at = Some(deadline);
             let _ = self.jobs.send(Job::Watch);
-            drop(arrivals);
-            if let Err(error) = self.thread.start() {
-                tracing::error!(%error, "idle aggregates stay in memory: no thread could be started that waits for them");
-            }
+        }
+    }
+
+    /// Makes sure that the thread runs. Starting it takes time: the caller keeps nobody waiting.
+    pub(crate) fn start(&self) {
+        if let Err(error) = self.thread.start() {
+            tracing::error!(%error, "idle aggregates stay in memory: no thread could be started that waits for them");
         }
     }
 
