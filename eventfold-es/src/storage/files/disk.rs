@@ -437,9 +437,12 @@ pub(crate) fn open_if_there(path: &Path) -> StorageResult<Option<std::fs::File>>
 
 /// The content of a file.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut file = open(path)?;
-    let mut content = Vec::with_capacity(usize::try_from(file.metadata()?.len()).unwrap_or(0));
-    file.read_to_end(&mut content)?;
+    let file = open(path)?;
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or(0);
+    // With room for one byte more, the read that finds the end needs no further memory, and `take` does not
+    // ask for the length once more.
+    let mut content = Vec::with_capacity(length + 1);
+    file.take(u64::MAX).read_to_end(&mut content)?;
     Ok(content)
 }
 
