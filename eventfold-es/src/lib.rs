@@ -152,6 +152,7 @@ mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod text;
+mod thread;
 
 pub use crate::clock::ManualClock;
 #[cfg(feature = "sqlite")]

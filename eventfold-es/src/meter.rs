@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use crate::clock::monotonic_nanos;
 use crate::erasures::Erasures;
@@ -56,8 +56,8 @@ pub(crate) struct Meters {
     /// The commands of aggregates by the type, and those of decisions by the name.
     of_aggregates: Names,
     of_decisions: Names,
-    /// From the sending of a command to its answer.
-    latency: Sharded<Histogram>,
+    /// From the sending of a command to its answer. They are large, and a store that is only read needs none.
+    latency: Sharded<OnceLock<Box<Histogram>>>,
     /// When the storage last answered commits, by [`monotonic_nanos`].
     answered_at: Counter,
     pub(crate) appended: Appended,
@@ -180,7 +180,8 @@ impl Meters {
 
     /// How long commands took.
     pub(crate) fn latency(&self) -> Distribution {
-        total(self.latency.all(), NANOSECONDS)
+        let used = self.latency.all().filter_map(OnceLock::get);
+        total(used.map(Box::as_ref), NANOSECONDS)
     }
 }
 

@@ -21,7 +21,7 @@ const LAYERS: &[&[&str]] = &[
     &["event"],
     &["personal"],
     &[
-        "meter", "erasures", "model", "report", "clock", "error", "ids", "sync", "text",
+        "meter", "erasures", "model", "report", "clock", "error", "ids", "sync", "text", "thread",
     ],
 ];
 

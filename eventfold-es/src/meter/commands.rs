@@ -79,7 +79,8 @@ impl<'a> Timing<'a> {
         } = *std::mem::ManuallyDrop::new(self);
         let taken = meters.answered(sent, is_stored).saturating_sub(sent);
         let shard = Shard::own();
-        meters.latency.at(shard).add(taken);
+        let latency = meters.latency.at(shard);
+        latency.get_or_init(Box::default).add(taken);
         meter.count(outcome, shard);
     }
 }

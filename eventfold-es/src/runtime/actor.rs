@@ -79,6 +79,10 @@ impl<A: Aggregate> Actor<A> {
     pub(crate) async fn run(mut self) {
         // Invariant C5.
         self.turn = Some(self.stream.take_turn().await);
+        // Whoever has sent something waits for the head. Then it is done while that is loaded.
+        if self.mailbox.is_empty() {
+            self.passivator.start();
+        }
         loop {
             let mail = match self.conflicts {
                 None => self.mailbox.recv().await,

@@ -1,7 +1,6 @@
 //! The live aggregates of an open store, and their owners: [`Aggregates`], [`Hold`].
 
 use std::fmt;
-use std::io;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,11 +50,10 @@ impl Aggregates {
         snapshot_every: u64,
         layers: Layers,
         keys: Keys,
-    ) -> io::Result<Arc<Self>> {
-        let passivator = Arc::new(Passivator::start()?);
-        Ok(Arc::new(Self {
+    ) -> Arc<Self> {
+        Arc::new(Self {
             storage,
-            passivator,
+            passivator: Arc::new(Passivator::new()),
             registry: Arc::new(Registry::new(keys)),
             idle_timeout,
             snapshot_every,
@@ -64,7 +62,7 @@ impl Aggregates {
             importing: tokio::sync::Mutex::default(),
             follows,
             is_closing: AtomicBool::new(false),
-        }))
+        })
     }
 
     /// Refuses everything new from now on.

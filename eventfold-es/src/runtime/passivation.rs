@@ -1,14 +1,14 @@
-//! Passivation: an aggregate that nobody uses leaves memory. [`Passivator`] is the thread that
-//! waits for that, one for each store.
+//! Passivation: an aggregate that nobody uses leaves memory. [`Passivator`] has the thread that
+//! waits for that, one for each store. The first actor starts it when nobody waits for the actor.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SendError, Sender, channel};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
 
 use crate::sync::lock;
+use crate::thread::OnDemand;
 
 /// An aggregate that leaves memory after its idle time.
 pub(crate) trait Passivate: Send + Sync {
@@ -23,6 +23,7 @@ pub(crate) trait Passivate: Send + Sync {
 #[derive(Debug)]
 pub(crate) struct Passivator {
     jobs: Sender<Job>,
+    thread: OnDemand,
     arrivals: Arc<Mutex<Arrivals>>,
 }
 
@@ -52,8 +53,7 @@ impl std::fmt::Debug for Arrivals {
 }
 
 impl Passivator {
-    /// Starts the thread.
-    pub(crate) fn start() -> io::Result<Self> {
+    pub(crate) fn new() -> Self {
         let (jobs, queue) = channel();
         let arrivals = Arc::<Mutex<Arrivals>>::default();
         let thread = Thread {
@@ -61,13 +61,15 @@ impl Passivator {
             watched: BinaryHeap::new(),
             count: 0,
         };
-        std::thread::Builder::new()
-            .name("eventfold-idle".to_owned())
-            .spawn(move || thread.run(&queue))?;
-        Ok(Self { jobs, arrivals })
+        Self {
+            jobs,
+            thread: OnDemand::new("eventfold-idle", move || thread.run(&queue)),
+            arrivals,
+        }
     }
 
-    /// Passivates `aggregate` after its idle time, which ends at `deadline` if it is not used.
+    /// Passivates `aggregate` after its idle time, which ends at `deadline` if it is not used. Its actor
+    /// [starts](Self::start) the thread.
     pub(crate) fn watch(&self, aggregate: Weak<dyn Passivate>, deadline: Instant) {
         let mut arrivals = lock(&self.arrivals);
         // Those that have left memory go, once there is no more room for others.
@@ -84,6 +86,13 @@ impl Passivator {
         }
     }
 
+    /// Makes sure that the thread runs. Starting it takes time: the caller keeps nobody waiting.
+    pub(crate) fn start(&self) {
+        if let Err(error) = self.thread.start() {
+            tracing::error!(%error, "idle aggregates stay in memory: no thread could be started that waits for them");
+        }
+    }
+
     /// How many aggregates wait for the thread.
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
@@ -95,6 +104,9 @@ impl Passivator {
         // Only a panic can have ended the thread early. Then nothing else would run `last`.
         if let Err(SendError(Job::End(last))) = self.jobs.send(Job::End(Box::new(last))) {
             last();
+        } else if self.thread.start().is_err() {
+            // There is no thread to be had. `last` must be run all the same.
+            self.thread.finish();
         }
     }
 }

@@ -11,7 +11,6 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -65,8 +64,9 @@ use crate::storage::search::Search;
 use crate::storage::trouble::Trouble;
 use crate::storage::unfinished::Unfinished;
 use crate::text::shown;
+use crate::thread::OnDemand;
 use backup::promote::promote;
-use commit::committer::Committer;
+use commit::committer::{Committer, fence_result, refuse, refuse_group};
 use commit::request::{ROOM, Request, StreamCommit, StreamsCommit};
 use disk::Identity;
 use file_systems::FileSystems;
@@ -103,6 +103,8 @@ pub(crate) struct FileStorage {
     finder: Finder,
     unflushed: Arc<Unflushed>,
     requests: queue::Sender,
+    /// The first request starts it.
+    committer: OnDemand,
     room: Arc<Semaphore>,
     loader: Arc<Loader>,
     keeper: Upkeeper,
@@ -123,13 +125,14 @@ pub(crate) struct FileStorage {
 impl FileStorage {
     /// Opens the store in `base` and creates the directory if it is missing. `extra` are streams in
     /// directories of their own. Sealed segments are compressed if `compresses`. Blocks on the disk. If
-    /// another store holds the directory, waits as `patience` says.
+    /// another store holds the directory, waits as `patience` says. `loader` loads the streams.
     pub(crate) fn open(
         base: &Path,
         extra: RawNames,
         clock: Clock,
         compresses: bool,
         patience: &Patience,
+        loader: Arc<Loader>,
     ) -> StorageResult<Arc<Self>> {
         let base = &std::path::absolute(base).map_err(|e| StorageError::io("open", base, e))?;
         disk::create_private_dir(base)?;
@@ -141,21 +144,6 @@ impl FileStorage {
         let mut file_systems = FileSystems::of(base, &StreamLayout::new(base).streams_dir())?;
         let mut opened = open::open(base, &mut file_systems, extra)?;
 
-        // The committer's thread starts first, because it ends the other threads.
-        let (end, ended) = watch::channel(false);
-        let (start, started) = mpsc::channel::<(Committer, DirLock)>();
-        std::thread::Builder::new()
-            .name("eventfold-commit".to_owned())
-            .spawn(move || {
-                if let Ok((committer, lock)) = started.recv() {
-                    committer.run();
-                    let dir = lock.dir().to_owned();
-                    drop(lock);
-                    tracing::info!(dir = %shown(&dir), "store closed");
-                    end.send_replace(true);
-                }
-            })
-            .map_err(StorageError::thread)?;
         let meters = Meters::new();
         let marks = opened.streams.marks().clone();
         let unflushed = Arc::new(Unflushed::new(opened.refused));
@@ -164,15 +152,18 @@ impl FileStorage {
             opened.journal.index(),
             clock.clone(),
         );
-        let upkeep = Upkeep::start(
+        let upkeep = Upkeep::new(
             file_systems,
             (opened.journal.dir(), retention),
             marks.clone(),
             unflushed.clone(),
             meters.clone(),
             compresses,
-        )?;
+        );
         let keeper = upkeep.keeper();
+        if compresses && opened.has_uncompressed {
+            keeper.start()?;
+        }
         let opened_at = opened.journal.end();
         if opened.is_behind {
             upkeep.submit(Job::RedoPoint(RedoPointJob {
@@ -194,9 +185,7 @@ impl FileStorage {
             opened.streams.clone(),
             health.clone(),
         );
-        let loader = Arc::<Loader>::default();
         if has_tags {
-            loader.warm_up();
             finder.tags().prepare();
         }
         let committer = Committer::new(
@@ -207,11 +196,18 @@ impl FileStorage {
             marks,
             finder.clone(),
             meters.clone(),
-        )?;
+        );
         lock.note_files(committer.files());
         let open_files = Arc::downgrade(committer.files());
-        // The thread waits for both.
-        let _ = start.send((committer, lock));
+        let (end, ended) = watch::channel(false);
+        // It ends the other threads, and with it the store.
+        let committer = OnDemand::new("eventfold-commit", move || {
+            committer.run();
+            let dir = lock.dir().to_owned();
+            drop(lock);
+            tracing::info!(dir = %shown(&dir), "store closed");
+            end.send_replace(true);
+        });
         Ok(Arc::new(Self {
             layout: opened.layout,
             streams: opened.streams,
@@ -222,6 +218,7 @@ impl FileStorage {
             finder,
             unflushed,
             requests,
+            committer,
             room,
             loader,
             keeper,
@@ -411,6 +408,7 @@ impl FileStorage {
     /// Compresses the sealed segments before the redo point now. Returns how many were.
     pub(crate) async fn compress(&self) -> StorageResult<u64> {
         self.check_process()?;
+        self.keeper.start()?;
         let (answer, compressed) = oneshot::channel();
         self.keeper.submit(Job::Compress(answer));
         // The thread ends without an answer if the store is closed meanwhile.
@@ -426,6 +424,7 @@ impl FileStorage {
         needs: Needs,
     ) -> StorageResult<DroppedJournal> {
         self.check_process()?;
+        self.keeper.start()?;
         let (answer, dropped) = oneshot::channel();
         self.keeper.submit(Job::Drop(keep_for, needs, answer));
         // The thread ends without an answer if the store is closed meanwhile.
@@ -447,6 +446,9 @@ impl FileStorage {
     /// gives the room back when it answers the commit.
     pub(crate) async fn commit(&self, stream: Arc<Stream>, commit: Commit, events: EncodedEvents) {
         let commit = StreamCommit::new(stream, commit);
+        if let Err(error) = self.start_committer() {
+            return refuse(commit, error);
+        }
         self.take_room(commit.kib(events.size())).await;
         if let Err(refused) = self.requests.commit(commit, events) {
             (refused.done)(Err(CommitError::Closed));
@@ -455,6 +457,9 @@ impl FileStorage {
 
     /// Submits a commit of several streams. Waits as [`commit`](Self::commit) does.
     pub(crate) async fn commit_group(&self, group: StreamsCommit) {
+        if let Err(error) = self.start_committer() {
+            return refuse_group(group, error);
+        }
         self.take_room(group.kib()).await;
         self.request(Request::Group(Box::new(group)));
     }
@@ -473,11 +478,25 @@ impl FileStorage {
 
     /// Calls `done` after all requests submitted earlier for `stream`.
     pub(crate) fn fence(&self, stream: Arc<Stream>, epoch: u64, done: Done) {
+        if self.start_committer().is_err() {
+            // Nothing was handed over.
+            return done(fence_result(&stream, epoch));
+        }
         self.request(Request::Fence {
             stream,
             epoch,
             done,
         });
+    }
+
+    /// Makes sure that the committer runs. A forked child must not start one: the journal is its parent's.
+    fn start_committer(&self) -> Result<(), CommitError> {
+        if self.committer.is_started() {
+            return Ok(());
+        }
+        let start = || self.committer.start().map_err(StorageError::thread);
+        let started = self.check_process().and_then(|()| start());
+        started.map_err(CommitError::NotStored)
     }
 
     fn request(&self, request: Request) {
@@ -524,6 +543,10 @@ impl FileStorage {
         self.announce_close(None);
         if !self.closing.swap(true, Ordering::AcqRel) {
             self.request(Request::Close);
+            if self.start_committer().is_err() && self.process.is_this() {
+                // The store is left in order all the same.
+                self.committer.finish();
+            }
         }
     }
 
@@ -560,5 +583,16 @@ impl FileStorage {
             ));
         }
         Ok(())
+    }
+}
+
+impl Drop for FileStorage {
+    fn drop(&mut self) {
+        if self.process.is_this() {
+            self.close();
+        } else {
+            // The journal and the locks are the parent's.
+            self.committer.leak();
+        }
     }
 }

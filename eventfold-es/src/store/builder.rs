@@ -26,13 +26,14 @@ use crate::personal::KeyStore;
 use crate::personal::Keys;
 use crate::runtime::aggregates::{Aggregates, Hold};
 use crate::runtime::background;
-use crate::runtime::background::blocking;
+use crate::runtime::inside;
 use crate::runtime::layers::Layers;
 use crate::storage::Storage;
 use crate::storage::files::FileStorage;
 use crate::storage::files::layout;
 use crate::storage::files::layout::{RawNames, StreamLayout};
 use crate::storage::files::lock::Patience;
+use crate::storage::files::streams::loader::Loader;
 use crate::storage::memory::{Memory, MemoryStorage};
 #[cfg(feature = "postgres")]
 use crate::storage::postgres::PgStorage;
@@ -913,16 +914,21 @@ impl AggregateStoreBuilder {
     pub async fn open(self) -> io::Result<AggregateStore> {
         let patience = Patience::new(self.lock_timeout);
         let opening = patience.opening();
-        let opened = blocking(move || self.open_blocking(RawNames::new(), &patience)).await;
+        let loader = Arc::<Loader>::default();
+        let threads = loader.clone();
+        let open = move || self.open_blocking(RawNames::new(), &patience, threads);
+        let opened = open_on_thread(&loader, open).await;
         opening.finish();
         opened
     }
 
-    /// Opens the store on this thread. `extra` are streams at places of their own.
+    /// Opens the store on this thread. `extra` are streams at places of their own. `loader` has the threads
+    /// that load the streams of a directory.
     pub(super) fn open_blocking(
         self,
         extra: RawNames,
         patience: &Patience,
+        loader: Arc<Loader>,
     ) -> io::Result<AggregateStore> {
         #[cfg(feature = "postgres")]
         if let Some(method) = self.misplaced {
@@ -949,7 +955,8 @@ impl AggregateStoreBuilder {
                     StreamLayout::new(base).require_store()?;
                 }
                 let compresses = self.compress_journal;
-                Storage::Files(FileStorage::open(base, extra, clock, compresses, patience)?)
+                let storage = FileStorage::open(base, extra, clock, compresses, patience, loader)?;
+                Storage::Files(storage)
             }
             Place::Memory(memory) => Storage::Memory(MemoryStorage::open(memory, clock, patience)?),
             #[cfg(feature = "postgres")]
@@ -1024,7 +1031,6 @@ impl AggregateStoreBuilder {
             self.layers,
             keys,
         );
-        let aggregates = aggregates.inspect_err(|_| storage.close())?;
         if let Some(runtime) = runtime {
             // Each of its tasks goes on for as long as it finds the aggregates there.
             read_side.go_live(runtime, &aggregates);
@@ -1037,6 +1043,24 @@ impl AggregateStoreBuilder {
         opened::note(&inner);
         Ok(AggregateStore { inner, read_side })
     }
+}
+
+/// Runs `open` on a thread of `loader`, from where the user's code finds the caller's runtime. Without a
+/// runtime, and within the user's code, it runs on this thread, as by [`background::blocking`].
+async fn open_on_thread<T: Send + 'static>(
+    loader: &Arc<Loader>,
+    open: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let runtime = tokio::runtime::Handle::try_current();
+    let Some(runtime) = runtime.ok().filter(|_| !inside::is_inside()) else {
+        return open();
+    };
+    let span = tracing::Span::current();
+    let open = move || {
+        let _runtime = runtime.enter();
+        span.in_scope(open)
+    };
+    loader.run(open).await
 }
 
 /// Fails if `name` cannot be the name of a directory, or is one of `others` as the file system

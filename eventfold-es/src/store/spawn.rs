@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::domain::aggregate::Aggregate;
@@ -71,7 +71,7 @@ fn open_for<A: Aggregate>(
 ) -> io::Result<AggregateHandle<A>> {
     let store = AggregateStoreBuilder::new(base)
         .idle_timeout(Duration::MAX)
-        .open_blocking(extra, &Patience::default())?;
+        .open_blocking(extra, &Patience::default(), Arc::default())?;
     AggregateHandle::get(&store.inner, id)
 }
 

@@ -81,6 +81,20 @@ async fn every_call_of_a_forked_child_to_its_parents_store_fails_at_once_and_cha
     assert!(!dir.path().join("projections").exists());
 }
 
+/// The committer of such a store, which has the locks, is not started yet.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_forked_child_that_drops_a_store_without_commits_leaves_the_locks_to_its_parent() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await.unwrap();
+    store.inner.storage.process().fork();
+    drop(store);
+    for file in [dir.path().to_owned(), dir.path().join("lock")] {
+        let locked = std::fs::File::open(file).unwrap().try_lock();
+        assert!(matches!(locked, Err(std::fs::TryLockError::WouldBlock)));
+    }
+}
+
 #[tokio::test]
 async fn a_forked_child_can_open_the_directory_once_its_parent_has_ended() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,7 +1,10 @@
 //! Activation: an aggregate enters memory from its newest snapshot and the events after it.
 
+use std::future::{Future as _, poll_fn};
 use std::io;
 use std::ops::ControlFlow;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Instant;
 
 use crate::clock::{millis, nanos};
@@ -23,11 +26,19 @@ impl<A: Aggregate> Actor<A> {
         self.stream.settle().await?;
         let start = Instant::now();
         let (mut head, end) = if self.stream.is_new() {
+            self.passivator.start();
             (Head::empty(&self.stream), Place::default())
         } else {
             let (stream, own) = (self.stream.clone(), inside::Aggregate::of(self.stream.id()));
             let load = move |reading: &Reading<'_>| own.run(|| Head::<A>::load(&stream, reading));
-            let (head, end) = self.stream.load(load).await?;
+            let mut load = pin!(self.stream.load(load));
+            // The first poll hands the load to another thread, and so there is time for this.
+            let begun = poll_fn(|context| Poll::Ready(load.as_mut().poll(context))).await;
+            self.passivator.start();
+            let (head, end) = match begun {
+                Poll::Ready(loaded) => loaded?,
+                Poll::Pending => load.await?,
+            };
             self.stream.meters().live.load.add(nanos(start.elapsed()));
             tracing::debug!(
                 stream = %self.stream.id(),

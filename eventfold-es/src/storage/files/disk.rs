@@ -131,7 +131,9 @@ impl File {
 
     /// Up to `length` bytes from `offset` on; fewer if the file ends earlier.
     pub(crate) fn read_at(&self, offset: u64, length: u64) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
+        // Without room, the first reads are tiny.
+        let room = usize::try_from(length.min(64 * 1024)).unwrap_or_default();
+        let mut bytes = Vec::with_capacity(room);
         let mut file = &self.inner;
         file.seek(SeekFrom::Start(offset))?;
         file.take(length).read_to_end(&mut bytes)?;
@@ -435,9 +437,12 @@ pub(crate) fn open_if_there(path: &Path) -> StorageResult<Option<std::fs::File>>
 
 /// The content of a file.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut file = open(path)?;
-    let mut content = Vec::with_capacity(usize::try_from(file.metadata()?.len()).unwrap_or(0));
-    file.read_to_end(&mut content)?;
+    let file = open(path)?;
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or(0);
+    // With room for one byte more, the read that finds the end needs no further memory, and `take` does not
+    // ask for the length once more.
+    let mut content = Vec::with_capacity(length + 1);
+    file.take(u64::MAX).read_to_end(&mut content)?;
     Ok(content)
 }
 
@@ -514,9 +519,10 @@ pub(crate) fn create_dir(dir: &Path) -> StorageResult<bool> {
 
 /// As [`create_dir`], durably.
 pub(crate) fn create_private_dir(dir: &Path) -> StorageResult<()> {
-    if let Ok(Some(found)) = find(dir)
-        && found.kind != Kind::Dir
-    {
+    if let Ok(Some(found)) = find(dir) {
+        if found.kind == Kind::Dir {
+            return Ok(());
+        }
         let kind = StorageErrorKind::Io(io::ErrorKind::NotADirectory);
         return Err(StorageError::file(kind, dir, "is a file, not a directory"));
     }

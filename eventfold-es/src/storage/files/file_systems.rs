@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::disk;
-use crate::storage::files::disk::{File, Open, OpenDir};
+use crate::storage::files::disk::{File, Kind, Open, OpenDir};
 use crate::storage::files::layout::{ARCHIVE_FILE, EVENTS_FILE};
 
 /// With more files than this, one sync of the file system is cheaper than a sync of each file.
@@ -34,7 +34,7 @@ impl FileSystems {
         file_systems.hold(streams)?;
         for entry in entries {
             let path = streams.join(entry.name);
-            if disk::is_dir(&path) {
+            if entry.kind == Kind::Dir || disk::is_dir(&path) {
                 file_systems.hold(&path)?;
             }
         }

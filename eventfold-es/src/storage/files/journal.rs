@@ -14,7 +14,7 @@ use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::disk::failed_syncs;
 use crate::storage::files::disk::{File, Open};
-use crate::storage::files::format::commit_line::write_header;
+use crate::storage::files::format::commit_line::{HEADER_MOST, write_header};
 use crate::storage::files::recovery::redo_point::RedoPoint;
 use crate::sync::lock;
 
@@ -314,15 +314,23 @@ impl Journal {
 
     /// Opens the journal to continue at `end`.
     pub(crate) fn resume(dir: &Path, segments: Vec<u64>, end: End) -> StorageResult<Self> {
-        let identity = newest_identity(dir, &segments)?;
         let path = segment_path(dir, end.segment);
-        if segment_file(dir, end.segment) != path {
-            let following = segment_path(dir, end.position + 1);
-            let cause = "the file is missing: the segment before it is compressed, so it was there";
-            return Err(StorageError::damaged(&following, 0, cause));
-        }
-        let file =
-            File::open(&path, Open::Existing).map_err(|e| StorageError::io("open", &path, e))?;
+        let file = match File::open(&path, Open::Existing) {
+            Err(_) if segment_file(dir, end.segment) != path => {
+                let following = segment_path(dir, end.position + 1);
+                let cause =
+                    "the file is missing: the segment before it is compressed, so it was there";
+                return Err(StorageError::damaged(&following, 0, cause));
+            }
+            opened => opened.map_err(|e| StorageError::io("open", &path, e))?,
+        };
+        let start = file
+            .read_at(0, HEADER_MOST)
+            .map_err(|e| StorageError::io("read", &path, e))?;
+        let identity = match identity_in(&start) {
+            None => newest_identity(dir, &segments)?,
+            known => known,
+        };
         let looked_at = |e| StorageError::io("look at", &path, e);
         let capacity = file.length().map_err(looked_at)?;
         let index = Index::new(dir.to_owned(), segments);
@@ -505,10 +513,16 @@ impl Journal {
 pub(crate) fn newest_identity(dir: &Path, segments: &[u64]) -> StorageResult<Option<Identity>> {
     for first in segments.iter().rev() {
         let start = SegmentFile::open(dir, *first)?.start()?;
-        let line = start.split(|byte| *byte == b'\n').next();
-        if let Some(Ok(header)) = line.map(Header::read) {
-            return Ok(Some(header.identity));
+        let identity = identity_in(&start);
+        if identity.is_some() {
+            return Ok(identity);
         }
     }
     Ok(None)
+}
+
+/// The identity in the header at the `start` of a segment.
+fn identity_in(start: &[u8]) -> Option<Identity> {
+    let line = start.split(|byte| *byte == b'\n').next()?;
+    Header::read(line).ok().map(|header| header.identity)
 }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::doubt;
 use crate::storage::files::journal::Index;
-use crate::storage::files::journal::beginning::Beginning;
+use crate::storage::files::journal::beginning::{Beginning, Segments};
 use crate::storage::files::journal::end::End;
 use crate::storage::files::journal::paths::{is_there, list_segments, segment_path};
 use crate::storage::files::journal::segment::{SegmentFile, Used};
@@ -93,17 +93,20 @@ impl ObservedJournal {
     fn try_open(dir: &Path) -> StorageResult<Self> {
         // Read before the segments are listed: it names none that is made later.
         let redo_point = RedoPoint::read(dir)?;
-        let (beginning, segments) = Beginning::with_segments(dir)?;
+        let segments = Segments::of(dir)?;
         if let Some(redo_point) = redo_point {
-            if !segments.contains(&redo_point.end.segment) {
+            if !segments.firsts.contains(&redo_point.end.segment) {
                 let path = segment_path(dir, redo_point.end.segment);
                 return Err(StorageError::damaged(&path, 0, "the file is missing"));
             }
-            check_chain(dir, redo_point.end)?;
+            check_chain(dir, &segments, redo_point.end)?;
         }
-        let start = beginning.end();
+        let start = segments.beginning.end();
         let end = redo_point.map_or(start, |redo_point| redo_point.end);
-        let known = segments.into_iter().filter(|first| *first <= end.segment);
+        let known = segments
+            .firsts
+            .into_iter()
+            .filter(|first| *first <= end.segment);
         let mut observed = Self {
             dir: dir.to_owned(),
             index: Arc::new(Index::new(dir.to_owned(), known.collect())),

@@ -135,7 +135,7 @@ impl Retention {
                 return Err(StorageError::new(StorageErrorKind::Busy, text));
             }
         }
-        finish_dropping(&self.journal, &beginning)?;
+        finish_dropping(&self.journal, &beginning, &list_segments(&self.journal)?)?;
         Ok(beginning)
     }
 
@@ -240,7 +240,7 @@ impl Retention {
             "the oldest files of the journal are dropped"
         );
         self.known = self.known.split_off(&until);
-        finish_dropping(&self.journal, &now)?;
+        finish_dropping(&self.journal, &now, &list_segments(&self.journal)?)?;
         Ok(None)
     }
 
@@ -317,9 +317,13 @@ fn held_by(commit: &CommitLine<'_>) -> StorageResult<Option<WhyKept>> {
 
 /// Removes the segments in `journal` that are before its beginning, and what is left of earlier ones. The
 /// record is written once more if there are any: it may be only in the system's memory. Invariant D14.
-pub(crate) fn finish_dropping(journal: &Path, beginning: &Beginning) -> StorageResult<()> {
-    let mut left = list_segments(journal)?;
-    left.retain(|first| *first <= beginning.dropped);
+pub(crate) fn finish_dropping(
+    journal: &Path,
+    beginning: &Beginning,
+    segments: &[u64],
+) -> StorageResult<()> {
+    let left = segments.iter().copied();
+    let left: Vec<u64> = left.filter(|first| *first <= beginning.dropped).collect();
     if !left.is_empty() {
         beginning.write(journal)?;
         for first in left {

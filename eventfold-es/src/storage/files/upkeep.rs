@@ -1,12 +1,11 @@
 //! The upkeep thread: work that no command should wait for. It prepares journal segments, moves the
-//! redo point, writes snapshots, and compresses and drops sealed segments.
+//! redo point, writes snapshots, and compresses and drops sealed segments. Its first job starts it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -30,6 +29,7 @@ use crate::storage::files::tags::index::TagIndex;
 use crate::storage::retention::{DroppedJournal, Needs};
 use crate::storage::snapshot::Draft;
 use crate::sync::lock;
+use crate::thread::OnDemand;
 
 /// The pause after a snapshot, as a multiple of the time that the snapshot took. Snapshots save
 /// time later and must not cost much now.
@@ -85,31 +85,31 @@ struct State {
     snapshots: SnapshotQueue,
 }
 
-/// Passes jobs to the upkeep thread.
+/// Passes jobs to the upkeep thread, which the first one starts.
 #[derive(Debug, Clone)]
 pub(crate) struct Upkeeper {
     jobs: Sender<Job>,
     state: Arc<State>,
+    thread: Arc<OnDemand>,
 }
 
-/// The upkeep thread itself.
+/// The upkeep thread itself. Whoever has this ends it.
 #[derive(Debug)]
 pub(crate) struct Upkeep {
     keeper: Upkeeper,
-    thread: JoinHandle<()>,
 }
 
 impl Upkeep {
-    /// Starts the thread for the store on `file_systems` with its journal in `journal`, whose sealed segments
-    /// are compressed if `compresses`.
-    pub(crate) fn start(
+    /// For the store on `file_systems` with its journal in `journal`, whose sealed segments are compressed if
+    /// `compresses`.
+    pub(crate) fn new(
         file_systems: FileSystems,
         (journal, retention): (&Path, Retention),
         marks: Arc<HighWaterMarks>,
         unflushed: Arc<Unflushed>,
         meters: Arc<Meters>,
         compresses: bool,
-    ) -> StorageResult<Self> {
+    ) -> Self {
         let (jobs, queue) = channel();
         let state = Arc::<State>::default();
         let thread = Thread {
@@ -131,14 +131,14 @@ impl Upkeep {
             keep: None,
             next_drop: Instant::now(),
         };
-        let thread = std::thread::Builder::new()
-            .name("eventfold-upkeep".to_owned())
-            .spawn(move || thread.run(&queue))
-            .map_err(StorageError::thread)?;
-        Ok(Self {
-            keeper: Upkeeper { jobs, state },
-            thread,
-        })
+        let thread = OnDemand::new("eventfold-upkeep", move || thread.run(&queue));
+        Self {
+            keeper: Upkeeper {
+                jobs,
+                state,
+                thread: Arc::new(thread),
+            },
+        }
     }
 
     pub(crate) fn keeper(&self) -> Upkeeper {
@@ -175,8 +175,9 @@ impl Upkeep {
 
     /// Does all waiting jobs, then `last`, and ends the thread.
     pub(crate) fn finish(self, last: Option<RedoPointJob>) {
-        self.submit(Job::Finish(last));
-        if self.thread.join().is_err() {
+        // Without a thread it is done here: a store that was only read needs none to close.
+        self.keeper.put(Job::Finish(last));
+        if !self.keeper.thread.finish() {
             tracing::error!("the upkeep thread panicked; this is a bug");
         }
     }
@@ -184,8 +185,20 @@ impl Upkeep {
 
 impl Upkeeper {
     pub(crate) fn submit(&self, job: Job) {
+        self.put(job);
+        if let Err(error) = self.start() {
+            tracing::error!(%error, "upkeep waits: the next job tries again, and the close does what is left");
+        }
+    }
+
+    fn put(&self, job: Job) {
         // The thread ends only with the store. Then no job is left to do.
         let _ = self.jobs.send(job);
+    }
+
+    /// Makes sure that the thread runs.
+    pub(crate) fn start(&self) -> StorageResult<()> {
+        self.thread.start().map_err(StorageError::thread)
     }
 
     /// Queues a snapshot of a durable state for the thread to write.

@@ -9,7 +9,7 @@ use crate::storage::files::backup::pace::Pace;
 use crate::storage::files::backup::{begin, kept, meta, promote, target};
 use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::CommitLine;
-use crate::storage::files::journal::beginning::Beginning;
+use crate::storage::files::journal::beginning::{Beginning, Segments};
 use crate::storage::files::journal::end::End;
 use crate::storage::files::journal::paths::{list_segments, remove_segment};
 use crate::storage::files::journal::segment::SegmentFile;
@@ -104,7 +104,7 @@ pub(crate) fn restore(
     disk::create_private_dir(&journal)?;
     begin::copy(&from, base)?;
     let end = copy(&from.journal_dir(), &journal, manifest.end, point, pace)?;
-    check_chain(&journal, end)?;
+    check_chain(&journal, &Segments::of(&journal)?, end)?;
     disk::sync_dir(&journal)?;
     meta::copy(&from, from.raw_names(), base)?;
 
@@ -202,7 +202,10 @@ fn copy(from: &Path, to: &Path, until: End, point: Point, pace: &mut Pace) -> St
     for first in list_segments(to)? {
         remove_segment(to, first)?;
     }
-    let (beginning, mut segments) = Beginning::with_segments(from)?;
+    let Segments {
+        beginning,
+        firsts: mut segments,
+    } = Segments::of(from)?;
     segments.retain(|first| *first <= until.segment && until.offset > 0);
     for first in &segments {
         pace.total += if *first == until.segment {

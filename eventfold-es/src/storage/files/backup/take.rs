@@ -17,7 +17,7 @@ use crate::storage::files::backup::{begin, kept, meta, target};
 use crate::storage::files::disk;
 use crate::storage::files::doubt;
 use crate::storage::files::format::commit_line::Identity;
-use crate::storage::files::journal::beginning::Beginning;
+use crate::storage::files::journal::beginning::{Beginning, Segments};
 use crate::storage::files::journal::end::End;
 use crate::storage::files::journal::newest_identity;
 use crate::storage::files::journal::paths::{form_path, list_segments};
@@ -251,7 +251,7 @@ impl Taking {
     /// Checks the journal of the backup, and states that it has everything up to `end`. Invariant B1.
     fn finish(&mut self, end: End) -> StorageResult<()> {
         let journal = self.journal();
-        check_chain(&journal, end)?;
+        check_chain(&journal, &Segments::of(&journal)?, end)?;
         disk::sync_dir(&journal)?;
         if self.in_doubt {
             doubt::settle(&journal)?;

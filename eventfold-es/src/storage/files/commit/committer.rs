@@ -1,4 +1,4 @@
-//! The committer: the one thread that appends to the journal.
+//! The committer: the one thread that appends to the journal. The first request starts it.
 //!
 //! It takes all waiting requests, writes their commits to the journal as one batch, makes the batch
 //! durable and answers. It leaves the streams' files to the
@@ -17,7 +17,7 @@ mod staging;
 use crate::clock::monotonic_nanos;
 use crate::meter::Meters;
 use crate::storage::commit::{CommitError, GroupDone};
-use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
+use crate::storage::error::{StorageError, StorageErrorKind};
 use crate::storage::files::commit::batch::{
     Answer, AnswerTo, CommitBatch, StagedStream, add_commit, add_group, size_of, streams_of,
 };
@@ -89,18 +89,11 @@ impl Committer {
         marks: Arc<HighWaterMarks>,
         finder: Finder,
         meters: Arc<Meters>,
-    ) -> StorageResult<Self> {
+    ) -> Self {
         let health = finder.health().clone();
         let files = Arc::<OpenFiles>::default();
-        let started = StreamWriter::start(unflushed.clone(), files.clone(), health.clone());
-        let stream_writer = match started {
-            Ok(stream_writer) => stream_writer,
-            Err(error) => {
-                upkeep.finish(None);
-                return Err(error);
-            }
-        };
-        Ok(Self {
+        let stream_writer = StreamWriter::new(unflushed.clone(), files.clone(), health.clone());
+        Self {
             health,
             meters,
             requests,
@@ -119,7 +112,7 @@ impl Committer {
             recent: Recent::default(),
             tags: finder.tags().clone(),
             finder,
-        })
+        }
     }
 
     /// The open files of streams.
@@ -661,7 +654,7 @@ fn check_version(expected: u64, actual: u64) -> Result<(), CommitError> {
 }
 
 /// Answers a commit with an error. Fails its epoch, because the aggregate's state has the commit.
-fn refuse(commit: StreamCommit, error: CommitError) {
+pub(crate) fn refuse(commit: StreamCommit, error: CommitError) {
     let StreamCommit {
         stream,
         epoch,
@@ -673,7 +666,7 @@ fn refuse(commit: StreamCommit, error: CommitError) {
 }
 
 /// Answers a commit of several streams with an error.
-fn refuse_group(group: StreamsCommit, error: CommitError) {
+pub(crate) fn refuse_group(group: StreamsCommit, error: CommitError) {
     let done = fail_group(group, &error);
     respond(|| done(Err(error)));
 }
@@ -695,7 +688,7 @@ fn respond(answer: impl FnOnce()) {
 }
 
 /// The answer to a fence: the stream's last durable position, or why the epoch failed.
-fn fence_result(stream: &Stream, epoch: u64) -> Result<u64, CommitError> {
+pub(crate) fn fence_result(stream: &Stream, epoch: u64) -> Result<u64, CommitError> {
     stream
         .failure(epoch)
         .map_or_else(|| Ok(stream.durable_position()), Err)

@@ -54,24 +54,6 @@ impl Beginning {
         })
     }
 
-    /// The beginning of the journal, and the segments that it has from there on. Another process may drop
-    /// segments meanwhile.
-    pub(crate) fn with_segments(journal: &Path) -> StorageResult<(Self, Vec<u64>)> {
-        let mut beginning = Self::read(journal)?;
-        loop {
-            let mut segments = list_segments(journal)?;
-            segments.retain(|first| *first > beginning.dropped);
-            if segments.first() == Some(&beginning.first()) {
-                return Ok((beginning, segments));
-            }
-            let now = Self::read(journal)?;
-            if now == beginning {
-                return Ok((beginning, segments));
-            }
-            beginning = now;
-        }
-    }
-
     /// Writes the record durably.
     pub(crate) fn write(&self, journal: &Path) -> StorageResult<()> {
         let Self {
@@ -102,6 +84,38 @@ impl Beginning {
             ms: self.ms,
             ..End::of_empty(self.first(), self.chain)
         }
+    }
+}
+
+/// The segments that a journal has, from its beginning on.
+#[derive(Debug, Clone)]
+pub(crate) struct Segments {
+    pub(crate) beginning: Beginning,
+    /// The positions of their first events, in order.
+    pub(crate) firsts: Vec<u64>,
+}
+
+impl Segments {
+    /// Those of the journal in the directory `journal`. Another process may drop segments meanwhile.
+    pub(crate) fn of(journal: &Path) -> StorageResult<Self> {
+        let mut beginning = Beginning::read(journal)?;
+        loop {
+            let segments = Self::among(beginning, list_segments(journal)?);
+            if segments.firsts.first() == Some(&beginning.first()) {
+                return Ok(segments);
+            }
+            let now = Beginning::read(journal)?;
+            if now == beginning {
+                return Ok(segments);
+            }
+            beginning = now;
+        }
+    }
+
+    /// Those of the listed ones that are not before `beginning`.
+    pub(crate) fn among(beginning: Beginning, mut firsts: Vec<u64>) -> Self {
+        firsts.retain(|first| *first > beginning.dropped);
+        Self { beginning, firsts }
     }
 }
 

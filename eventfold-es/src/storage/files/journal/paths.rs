@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::storage::error::StorageResult;
-use crate::storage::files::disk;
+use crate::storage::files::disk::{self, Entry};
 
 /// The high-water marks of the streams.
 pub(crate) const STREAM_ENDS: &str = "stream_ends";
@@ -98,22 +98,30 @@ pub(crate) fn list_segments(journal: &Path) -> StorageResult<Vec<u64>> {
 /// The files of the segments in `journal`: the position of the first event of each, and whether it is
 /// compressed.
 pub(crate) fn list_forms(journal: &Path) -> StorageResult<Vec<(u64, bool)>> {
-    let entries = disk::list(journal)?;
+    Ok(forms_among(&disk::list(journal)?))
+}
+
+/// As [`list_forms`], of what is in the journal's directory.
+pub(crate) fn forms_among(entries: &[Entry]) -> Vec<(u64, bool)> {
     let names = entries.iter().filter_map(|entry| entry.name.to_str());
     let mut forms: Vec<(u64, bool)> = names.filter_map(first_of_segment).collect();
     forms.sort_unstable();
-    Ok(forms)
+    forms
 }
 
 /// Removes the compressed files of segments that have a plain one: an attempt to compress them was
-/// interrupted before the plain one was removed, which counts.
-pub(crate) fn remove_second_forms(journal: &Path) -> StorageResult<()> {
-    let forms = list_forms(journal)?;
+/// interrupted before the plain one was removed, which counts. `forms` are then without them.
+pub(crate) fn remove_second_forms(
+    journal: &Path,
+    forms: &mut Vec<(u64, bool)>,
+) -> StorageResult<()> {
     for pair in forms.windows(2) {
         if pair[0].0 == pair[1].0 {
             disk::remove(&compressed_path(journal, pair[0].0))?;
         }
     }
+    // The plain one is before the compressed one.
+    forms.dedup_by_key(|(first, _)| *first);
     Ok(())
 }
 

@@ -9,12 +9,12 @@ use crate::clock::millis;
 use crate::ids::StreamId;
 use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::disk;
-use crate::storage::files::disk::Kind;
+use crate::storage::files::disk::{Entry, Kind};
 use crate::storage::files::doubt;
 use crate::storage::files::file_systems::FileSystems;
-use crate::storage::files::journal::beginning::Beginning;
+use crate::storage::files::journal::beginning::{Beginning, Segments};
 use crate::storage::files::journal::paths::{
-    list_segments, remove_second_forms, segment_file, segment_path,
+    forms_among, remove_second_forms, segment_file, segment_path,
 };
 use crate::storage::files::journal::{Journal, Spare};
 use crate::storage::files::layout::{
@@ -24,7 +24,7 @@ use crate::storage::files::records::is_of_read_model;
 use crate::storage::files::recovery::newest::newest_in_streams;
 use crate::storage::files::recovery::redo::Redo;
 use crate::storage::files::recovery::redo_point::RedoPoint;
-use crate::storage::files::recovery::scan::{check_chain, nothing_after, scan};
+use crate::storage::files::recovery::scan::{Chained, check_chain, nothing_after, scan};
 use crate::storage::files::retention::finish_dropping;
 use crate::storage::files::streams::ends::Ends;
 use crate::storage::files::streams::high_water::HighWaterMarks;
@@ -43,6 +43,8 @@ pub(crate) struct Opened {
     /// The streams' files have all lines and are still to be synced, and the redo point is to move after
     /// that.
     pub(crate) is_behind: bool,
+    /// The journal has a sealed segment that is not compressed.
+    pub(crate) has_uncompressed: bool,
 }
 
 /// Brings the store in `base` in order. The directory is locked. `extra` are streams in directories
@@ -96,10 +98,14 @@ struct Opening<'a> {
 impl Opening<'_> {
     fn bring_in_order(&mut self, extra: RawNames) -> StorageResult<Opened> {
         let dir = &self.dir;
-        remove_temporary_files(dir)?;
-        remove_second_forms(dir)?;
+        // Listed once: nobody else changes the directory, which is locked.
+        let entries = disk::list(dir)?;
+        remove_temporary_files(dir, &entries)?;
+        let mut forms = forms_among(&entries);
+        remove_second_forms(dir, &mut forms)?;
         let beginning = Beginning::read(dir)?;
-        match finish_dropping(dir, &beginning) {
+        let listed: Vec<u64> = forms.iter().map(|(first, _)| *first).collect();
+        match finish_dropping(dir, &beginning, &listed) {
             // What is left is not read, and removed later.
             Err(error) if error.is_full() => {
                 tracing::warn!(%error, "files that were dropped from the journal are not removed yet");
@@ -113,20 +119,23 @@ impl Opening<'_> {
             );
         }
         let checkpoint = RedoPoint::read(dir)?;
-        let segments = list_segments(dir)?;
+        let segments = Segments::among(beginning, listed);
+        let is_empty = segments.firsts.is_empty();
+        let sealed = forms.split_last().map_or(&[][..], |(_, sealed)| sealed);
+        let has_uncompressed = sealed.iter().any(|(_, is_compressed)| !is_compressed);
 
-        let mut raw_names = find_raw_names(self.base, segments.is_empty())?;
+        let mut raw_names = find_raw_names(self.base, is_empty)?;
         raw_names.extend(extra);
         let layout = StreamLayout::with_raw_names(self.base.to_owned(), raw_names);
         let streams = Streams::new(layout.clone(), HighWaterMarks::read(dir, self.in_doubt)?);
 
         let mut refused = Vec::new();
         let mut journal = match checkpoint {
-            Some(checkpoint) if segments.is_empty() => {
+            Some(checkpoint) if is_empty => {
                 let path = segment_path(dir, checkpoint.end.segment);
                 return Err(StorageError::damaged(&path, 0, "the file is missing"));
             }
-            None if segments.is_empty() => {
+            None if is_empty => {
                 refuse_lost_journal(dir, &beginning, &layout)?;
                 let mut journal = Journal::create(dir)?;
                 if !streams.marks().are_of(journal.end()) {
@@ -139,7 +148,7 @@ impl Opening<'_> {
                 journal
             }
             checkpoint => {
-                let from = (&beginning, checkpoint);
+                let from = (segments, checkpoint);
                 self.recover(&layout, &streams, from, &mut refused)?
             }
         };
@@ -166,6 +175,7 @@ impl Opening<'_> {
             journal,
             refused,
             is_behind: self.is_behind,
+            has_uncompressed,
         })
     }
 
@@ -174,32 +184,35 @@ impl Opening<'_> {
         &mut self,
         layout: &StreamLayout,
         streams: &Arc<Streams>,
-        (beginning, checkpoint): (&Beginning, Option<RedoPoint>),
+        (segments, checkpoint): (Segments, Option<RedoPoint>),
         refused: &mut Vec<Arc<Stream>>,
     ) -> StorageResult<Journal> {
         let dir = self.dir.clone();
         let mut redo = Redo::new(streams.clone(), self.in_doubt, self.may_lack_space);
         let start = checkpoint.map(|checkpoint| checkpoint.end);
-        let chains = match start {
-            Some(start) => check_chain(&dir, start)?,
-            None => Vec::new(),
+        let Chained { chains, mut last } = match start {
+            Some(start) => check_chain(&dir, &segments, start)?,
+            None => Chained::default(),
         };
+        let beginning = segments.beginning;
         // Without complete high-water marks, the whole journal is read to find them. Invariant S6.
         let known = start.filter(|start| streams.marks().are_of(*start));
         let clean = checkpoint.is_some_and(|checkpoint| checkpoint.clean);
         if known.is_none() {
-            let ends = Ends::read(&dir, beginning)?;
+            let ends = Ends::read(&dir, &beginning)?;
             streams.marks().begin_with(ends.into_marks());
         }
         let redo_after = start.map_or(0, |start| start.position);
         let (begun, mut replayed) = (Instant::now(), 0_u64);
-        let unread = match known {
-            Some(end) if clean && !self.in_doubt => nothing_after(&dir, end)?,
+        let unread = match (known, &mut last) {
+            (Some(end), Some(last)) if clean && !self.in_doubt => {
+                nothing_after(&segments, last, end)?
+            }
             _ => None,
         };
         let recovered = match unread {
             Some(recovered) => recovered,
-            None => scan(&dir, known, self.in_doubt, |commit| {
+            None => scan(&dir, segments, known, self.in_doubt, |commit| {
                 if commit.last() <= redo_after {
                     redo.pass(commit)
                 } else {
@@ -385,6 +398,8 @@ fn renew_followers(layout: &StreamLayout) -> StorageResult<()> {
 }
 
 /// Removes temporary files that were not renamed. The upkeep thread removes the large spares.
-fn remove_temporary_files(dir: &Path) -> StorageResult<()> {
-    disk::remove_from(dir, |path| is_temporary(path) && !Spare::is_one(path)).map(drop)
+fn remove_temporary_files(dir: &Path, entries: &[Entry]) -> StorageResult<()> {
+    let paths = entries.iter().map(|entry| dir.join(&entry.name));
+    let mut left = paths.filter(|path| is_temporary(path) && !Spare::is_one(path));
+    left.try_for_each(|path| disk::remove(&path))
 }

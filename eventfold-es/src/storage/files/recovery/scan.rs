@@ -14,7 +14,7 @@ use crate::storage::error::{ErrorPlace, StorageError, StorageErrorKind, StorageR
 use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};
 use crate::storage::files::format::commit_line::{CommitLine, Header, HeaderError, stated_sum};
-use crate::storage::files::journal::beginning::Beginning;
+use crate::storage::files::journal::beginning::Segments;
 use crate::storage::files::journal::end::End;
 use crate::storage::files::journal::paths::{list_segments, segment_file, segment_path};
 use crate::storage::files::journal::reader::stated_previous;
@@ -129,11 +129,19 @@ pub(crate) struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// Begins at `start`, or with the first segment if `start` is `None`.
     pub(crate) fn start(dir: &'a Path, start: Option<End>) -> StorageResult<Self> {
-        let (beginning, segments) = Beginning::with_segments(dir)?;
+        Ok(Self::among(dir, Segments::of(dir)?, start))
+    }
+
+    /// As [`start`](Self::start), through these segments.
+    fn among(dir: &'a Path, segments: Segments, start: Option<End>) -> Self {
+        let Segments {
+            beginning,
+            firsts: segments,
+        } = segments;
         let end = start.unwrap_or(beginning.end());
         let mut remaining = segments.clone();
         remaining.retain(|segment| *segment >= end.segment);
-        Ok(Self {
+        Self {
             dir,
             remaining: remaining.into_iter().peekable(),
             recovered: Recovered {
@@ -143,7 +151,7 @@ impl<'a> Walk<'a> {
                 tail_end: end.offset,
             },
             ends: Vec::new(),
-        })
+        }
     }
 
     /// Reads the next segment with `read`, from an offset on. Passes each commit to `each`. False if there
@@ -199,29 +207,33 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Reads the journal in `dir` from `start` on, or from the beginning if `start` is `None`. Passes
+/// Reads the `segments` in `dir` from `start` on, or from the beginning if `start` is `None`. Passes
 /// each commit to `redo`. Makes the bytes durable that it reads. `in_doubt` says that a sync
 /// failed.
 pub(crate) fn scan(
     dir: &Path,
+    segments: Segments,
     start: Option<End>,
     in_doubt: bool,
     mut redo: impl FnMut(&CommitLine<'_>) -> StorageResult<()>,
 ) -> StorageResult<Recovered> {
-    let mut walk = Walk::start(dir, start)?;
+    let mut walk = Walk::among(dir, segments, start);
     let read = |segment: &mut SegmentFile, offset| read_durable(segment, offset, in_doubt);
     while walk.read_next(read, &mut redo)? {}
     Ok(walk.recovered)
 }
 
-/// What [`scan`] finds after `end`, at which the store was closed, if that is nothing. `None` if there is
-/// something, so that it must be read. The zeros after it, which may be megabytes, are not read.
-pub(crate) fn nothing_after(dir: &Path, end: End) -> StorageResult<Option<Recovered>> {
-    let (_, segments) = Beginning::with_segments(dir)?;
-    if segments.last() != Some(&end.segment) {
+/// What [`scan`] finds in `segments` after `end`, at which the store was closed, if that is nothing. `None` if
+/// there is something, so that it must be read. The zeros after it, which may be megabytes, are not read.
+/// `file` is the segment of `end`.
+pub(crate) fn nothing_after(
+    segments: &Segments,
+    file: &mut SegmentFile,
+    end: End,
+) -> StorageResult<Option<Recovered>> {
+    if segments.firsts.last() != Some(&end.segment) {
         return Ok(None);
     }
-    let mut file = SegmentFile::open(dir, end.segment)?;
     let mut after = [0; 4 * 1024];
     let is_short = end.offset > file.length()?;
     let read = file.read_at(end.offset, &mut after)?;
@@ -229,21 +241,32 @@ pub(crate) fn nothing_after(dir: &Path, end: End) -> StorageResult<Option<Recove
         return Ok(None);
     }
     Ok(Some(Recovered {
-        segments,
+        segments: segments.firsts.clone(),
         end,
         proven_by_tail: 0,
         tail_end: end.offset,
     }))
 }
 
-/// Checks that the segments in `dir` up to the segment of `place` follow each other, and that a
+/// The part of a journal up to a place, as [`check_chain`] found it.
+#[derive(Debug, Default)]
+pub(crate) struct Chained {
+    /// The checksum of the last line before each segment.
+    pub(crate) chains: Vec<(u64, u64)>,
+    /// The segment of the place, if it is there.
+    pub(crate) last: Option<SegmentFile>,
+}
+
+/// Checks that the `segments` in `dir` up to the segment of `place` follow each other, and that a
 /// line ends at `place`. The other lines are checked when they are read, because each line is
-/// chained to the line before. Returns the checksum of the last line before each of these segments.
-/// Invariant D14.
-pub(crate) fn check_chain(dir: &Path, place: End) -> StorageResult<Vec<(u64, u64)>> {
-    let (beginning, segments) = Beginning::with_segments(dir)?;
+/// chained to the line before. Invariant D14.
+pub(crate) fn check_chain(dir: &Path, segments: &Segments, place: End) -> StorageResult<Chained> {
+    let Segments {
+        beginning,
+        firsts: segments,
+    } = segments;
     let mut chain = beginning.chain;
-    let mut chains = Vec::new();
+    let mut chained = Chained::default();
     for (i, segment) in segments.iter().enumerate() {
         if i == 0 && *segment != beginning.first() {
             return Err(StorageError::damaged(
@@ -263,7 +286,7 @@ pub(crate) fn check_chain(dir: &Path, place: End) -> StorageResult<Vec<(u64, u64
             let before = i.checked_sub(1).map(|before| segments[before]);
             return Err(not_following(dir, before, *segment)?);
         }
-        chains.push((*segment, chain));
+        chained.chains.push((*segment, chain));
         if *segment == place.segment {
             let stated = if place.offset == 0 {
                 Some(chain)
@@ -276,6 +299,7 @@ pub(crate) fn check_chain(dir: &Path, place: End) -> StorageResult<Vec<(u64, u64
                 let error = StorageError::damaged(file.path(), place.offset, cause);
                 return Err(error.of_kind(StorageErrorKind::OtherHistory));
             }
+            chained.last = Some(file);
             break;
         }
         let end = file.used_length()?;
@@ -287,7 +311,7 @@ pub(crate) fn check_chain(dir: &Path, place: End) -> StorageResult<Vec<(u64, u64
             )
         })?;
     }
-    Ok(chains)
+    Ok(chained)
 }
 
 /// The error for a segment that does not follow the segment before it.

@@ -80,6 +80,9 @@ fn last_line(bytes: &[u8], is_whole: bool) -> Option<&[u8]> {
 /// From this size on a stream's file is read ahead: a thread is started in less time than it saves.
 const AHEAD_FROM: u64 = if cfg!(test) { 2 * 1024 } else { 512 * 1024 };
 
+/// How much of a short file is read at a time. New memory costs more than a further read.
+const MOST_READ: u64 = 64 * 1024;
+
 /// What to do about a damaged file of a stream.
 const REPAIR: &str = "`AggregateStore::repair` writes the file again from the journal";
 
@@ -183,7 +186,7 @@ impl LineReader<'_> {
         let Some(file) = content.file_from(start)? else {
             return Ok(ControlFlow::Continue(()));
         };
-        let capacity = usize::try_from(size.clamp(1, 256 * 1024)).expect("at most 256 KiB");
+        let capacity = usize::try_from(size.clamp(1, MOST_READ)).expect("at most 64 KiB");
         let reader = BufReader::with_capacity(capacity, file.take(limit - start));
         self.read(reader, |e| content.failed(e), each)
     }

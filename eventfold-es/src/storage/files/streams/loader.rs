@@ -1,4 +1,4 @@
-//! A few threads that load streams.
+//! A few threads that load streams. The first of them opens the store, so that it is there for the first load.
 //!
 //! The runtime's threads for blocking work would grow to a hundred when many aggregates are
 //! activated and passivated quickly. Few of them load at the same time, but the runtime starts a
@@ -47,16 +47,9 @@ impl Loader {
         let (done, loaded) = oneshot::channel();
         self.submit(Box::new(move || drop(done.send(load()))))?;
         // There is no answer only if the load panicked.
-        let text = "loading the stream panicked";
+        let text = "a thread that reads the store panicked";
         let panicked = |_| Err(StorageError::new(StorageErrorKind::Bug, text).into());
         loaded.await.unwrap_or_else(panicked)
-    }
-
-    /// Starts a thread for the next load, which then need not wait for it.
-    pub(crate) fn warm_up(self: &Arc<Self>) {
-        if let Err(error) = self.submit(Box::new(|| {})) {
-            tracing::debug!(%error, "no thread was started ahead of the first load");
-        }
     }
 
     fn submit(self: &Arc<Self>, load: Load) -> StorageResult<()> {

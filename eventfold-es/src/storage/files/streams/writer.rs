@@ -1,4 +1,5 @@
-//! The stream writer: the thread that writes durable lines from the journal to the streams' files.
+//! The stream writer: the thread that writes durable lines from the journal to the streams' files. The first
+//! commit starts it.
 //!
 //! The committer queues a stream and answers. The stream's file follows within milliseconds, under
 //! load within a second. Until then readers find the lines in memory
@@ -8,7 +9,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::ids::StreamId;
@@ -17,6 +17,7 @@ use crate::storage::files::streams::cache::OpenFiles;
 use crate::storage::files::streams::stream::Stream;
 use crate::storage::files::streams::unflushed::UnflushedLines;
 use crate::storage::health::Health;
+use crate::thread::OnDemand;
 
 /// How long lines gather at least before they are written, unless a caller waits for them.
 const GATHER: Duration = Duration::from_millis(2);
@@ -277,36 +278,38 @@ fn bring_up(files: &OpenFiles, stream: &Stream) -> StorageResult<bool> {
 #[derive(Debug)]
 pub(crate) struct StreamWriter {
     unflushed: Arc<Unflushed>,
-    thread: JoinHandle<()>,
+    thread: OnDemand,
 }
 
 impl StreamWriter {
-    /// Starts the thread. If the thread panics, the store has failed.
-    pub(crate) fn start(
+    /// If the thread panics, the store has failed.
+    pub(crate) fn new(
         unflushed: Arc<Unflushed>,
         files: Arc<OpenFiles>,
         health: Arc<Health>,
-    ) -> StorageResult<Self> {
+    ) -> Self {
         let queue = unflushed.clone();
-        let thread = std::thread::Builder::new()
-            .name("eventfold-stream".to_owned())
-            .spawn(move || {
-                if catch_unwind(AssertUnwindSafe(|| queue.run(&files))).is_err() {
-                    let text = "the stream writer panicked; this is a bug";
-                    health.fail(StorageError::new(StorageErrorKind::Bug, text));
-                }
-                queue.state().thread = Phase::Over;
-                queue.progress.notify_all();
-            })
-            .map_err(StorageError::thread)?;
-        Ok(Self { unflushed, thread })
+        let thread = OnDemand::new("eventfold-stream", move || {
+            if catch_unwind(AssertUnwindSafe(|| queue.run(&files))).is_err() {
+                let text = "the stream writer panicked; this is a bug";
+                health.fail(StorageError::new(StorageErrorKind::Bug, text));
+            }
+            queue.state().thread = Phase::Over;
+            queue.progress.notify_all();
+        });
+        Self { unflushed, thread }
+    }
+
+    /// Makes sure that the thread runs. Nothing may gather before.
+    pub(crate) fn start(&self) -> StorageResult<()> {
+        self.thread.start().map_err(StorageError::thread)
     }
 
     /// Writes all remaining lines and ends the thread. True if no file lacks lines.
     pub(crate) fn finish(self, files: &OpenFiles) -> bool {
         self.unflushed.state().finish = true;
         self.unflushed.work.notify_one();
-        let _ = self.thread.join();
+        self.thread.finish();
         self.unflushed.retry_all(files) && self.unflushed.ids().is_empty()
     }
 }
@@ -338,11 +341,12 @@ mod tests {
         fn start() -> Self {
             let unflushed = Arc::new(Unflushed::new(Vec::new()));
             let files = Arc::<OpenFiles>::default();
-            let started = StreamWriter::start(unflushed.clone(), files.clone(), Health::new(0));
+            let thread = StreamWriter::new(unflushed.clone(), files.clone(), Health::new(0));
+            thread.start().unwrap();
             Self {
                 unflushed,
                 files,
-                thread: started.unwrap(),
+                thread,
             }
         }
 

@@ -22,6 +22,7 @@ impl Committer {
         if let Some(place) = batch.place_of(stream) {
             return Ok(place);
         }
+        self.stream_writer.start()?;
         let end = stream.tail().end;
         let file = self.prepare(stream, end.offset)?;
         Ok(batch.add_stream(StagedStream {
