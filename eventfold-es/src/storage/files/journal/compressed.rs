@@ -4,6 +4,7 @@
 //! end of the file is damaged, the blocks are found from the front. So they are still read, and the error
 //! comes behind them.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Cursor};
@@ -18,8 +19,8 @@ use crate::storage::files::journal::seek_table::{
     Block, LARGEST_BLOCK, Note, SeekTable, TableError,
 };
 
-/// How many bytes are read at first to find the table.
-const TAIL: u64 = 4 * 1024;
+/// How many bytes are read at first to find the table: enough for that of a segment of the usual size.
+const TAIL: u64 = 8 * 1024;
 
 /// A compressed segment, open for reading. Offsets are those in the segment as it was.
 pub(crate) struct Compressed {
@@ -28,16 +29,17 @@ pub(crate) struct Compressed {
     blocks: Vec<Block>,
     /// What is wrong with the end of the file, if the note was not found there.
     note: Result<Note, String>,
-    decoder: Decoder,
+    /// The frame that was read last.
+    frame: Vec<u8>,
     /// The block that was read last, and its number.
     held: Option<usize>,
     block: Vec<u8>,
 }
 
-#[derive(Default)]
-struct Decoder {
-    zstd: Decompressor<'static>,
-    frame: Vec<u8>,
+thread_local! {
+    /// Whoever reads a few lines of many segments opens each of them, and a new one for each takes as long as
+    /// decoding its block.
+    static ZSTD: RefCell<Decompressor<'static>> = RefCell::default();
 }
 
 impl Compressed {
@@ -52,7 +54,7 @@ impl Compressed {
             path,
             blocks,
             note,
-            decoder: Decoder::default(),
+            frame: Vec::new(),
             held: None,
             block: Vec::new(),
         })
@@ -89,8 +91,7 @@ impl Compressed {
         };
         let block = self.blocks[number];
         if block.offset == offset && self.held != Some(number) {
-            self.decoder
-                .decode(&self.file, &self.path, (number, block), out)?;
+            self.decode(number, out)?;
             return Ok(block.length as usize);
         }
         let bytes = self.hold(number)?;
@@ -133,31 +134,25 @@ impl Compressed {
     fn hold(&mut self, number: usize) -> StorageResult<&[u8]> {
         if self.held != Some(number) {
             self.held = None;
-            self.block.clear();
-            let block = (number, self.blocks[number]);
-            self.decoder
-                .decode(&self.file, &self.path, block, &mut self.block)?;
+            let mut block = std::mem::take(&mut self.block);
+            block.clear();
+            let decoded = self.decode(number, &mut block);
+            self.block = block;
+            decoded?;
             self.held = Some(number);
         }
         Ok(&self.block)
     }
-}
 
-impl Decoder {
     /// Adds the bytes of a block to `out`, or nothing if they are damaged.
-    fn decode(
-        &mut self,
-        file: &File,
-        path: &Path,
-        (number, block): (usize, Block),
-        out: &mut Vec<u8>,
-    ) -> StorageResult<()> {
+    fn decode(&mut self, number: usize, out: &mut Vec<u8>) -> StorageResult<()> {
+        let (block, path) = (self.blocks[number], &self.path);
         let damaged = |cause: &str| {
             let cause = format!("block {number} of the compressed file is damaged: {cause}");
             StorageError::damaged(path, block.offset, cause)
         };
         self.frame.resize(block.compressed as usize, 0);
-        let read = disk::read_at(file, &mut self.frame, block.start);
+        let read = disk::read_at(&self.file, &mut self.frame, block.start);
         let read = read.map_err(|e| StorageError::io("read", path, e))?;
         if read < self.frame.len() {
             return Err(damaged("the file ends within it"));
@@ -166,7 +161,8 @@ impl Decoder {
         out.reserve(length);
         let mut behind = Cursor::new(&mut *out);
         behind.set_position(start as u64);
-        let decoded = self.zstd.decompress_to_buffer(&self.frame, &mut behind);
+        let decoded =
+            ZSTD.with_borrow_mut(|zstd| zstd.decompress_to_buffer(&self.frame, &mut behind));
         let cause = match decoded {
             Ok(decoded) if decoded == length => return Ok(()),
             Ok(decoded) => format!("it has {decoded} bytes in place of {length}"),

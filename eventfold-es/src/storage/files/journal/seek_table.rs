@@ -11,7 +11,7 @@ use crate::storage::encoding::sealed::{is_right, seal};
 use crate::storage::files::format::commit_line::{FORMAT, HeaderError, check_format};
 
 /// How many bytes of the segment are in a block; the last block has fewer.
-pub(crate) const BLOCK: usize = if cfg!(test) { 512 } else { 64 * 1024 };
+pub(crate) const BLOCK: usize = if cfg!(test) { 512 } else { 32 * 1024 };
 /// The largest block that is read. So a table that was made up asks for little memory.
 pub(crate) const LARGEST_BLOCK: u32 = 16 * 1024 * 1024;
 
