@@ -5,7 +5,7 @@
 //! projection and the files are compared as a whole. Concurrent clients are brought into the order
 //! that the positions of their answers state, which the model then must agree with.
 //!
-//! The default is fifty cases from a fixed seed, two hundred with `EVENTFOLD_WHOLE` set. For more, or others:
+//! The default is 25 cases from a fixed seed, two hundred with `EVENTFOLD_WHOLE` set. For more, or others:
 //!
 //! ```sh
 //! EVENTFOLD_ES_MODEL_CASES=100000 EVENTFOLD_ES_MODEL_SEED=7 \
@@ -385,7 +385,7 @@ fn any_sequence_of_operations_has_the_results_of_the_model() {
         .build()
         .unwrap();
     let cases =
-        number_from("EVENTFOLD_ES_MODEL_CASES").unwrap_or(if is_whole() { 200 } else { 50 });
+        number_from("EVENTFOLD_ES_MODEL_CASES").unwrap_or(if is_whole() { 200 } else { 25 });
     let mut seed = [0; 32];
     let number = number_from("EVENTFOLD_ES_MODEL_SEED").unwrap_or(1);
     seed[..8].copy_from_slice(&number.to_le_bytes());

@@ -129,14 +129,14 @@ fn slow(lines: &str, fails: bool) -> (BufReader<Slow>, Arc<AtomicUsize>) {
 async fn lines_that_cannot_be_read_on_are_imported_up_to_there_and_the_error_names_the_line() {
     let dir = temp_dir();
     let store = open(&dir).await;
-    add(&store, "a", 0..2_000).await;
+    add(&store, "a", 0..300).await;
     let lines = exported(&store, ExportForm::EventLines).await;
     let to = temp_dir();
     let other = open(&to).await;
     let error = other.import(slow(&lines, true).0).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "cannot read line 2001: the network is gone"
+        "cannot read line 301: the network is gone"
     );
     assert_eq!(exported(&other, ExportForm::EventLines).await, lines);
 }
@@ -145,7 +145,7 @@ async fn lines_that_cannot_be_read_on_are_imported_up_to_there_and_the_error_nam
 async fn an_import_that_is_dropped_ends_and_leaves_whole_commits_to_go_on_from() {
     let dir = temp_dir();
     let store = open(&dir).await;
-    add(&store, "a", 0..2_000).await;
+    add(&store, "a", 0..300).await;
     let lines = exported(&store, ExportForm::EventLines).await;
     let to = temp_dir();
     let other = open(&to).await;
