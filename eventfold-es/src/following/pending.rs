@@ -419,6 +419,11 @@ impl Pending {
             self.ready.insert(number);
         }
         let number = self.ready.pop_first()?;
+        self.begin(number)
+    }
+
+    /// Notes that a command, which is not among the ready and the delayed, is under way.
+    fn begin(&mut self, number: u64) -> Option<Outgoing> {
         let entry = self.entries.get_mut(&number)?;
         entry.is_under_way = true;
         entry.offered = None;
@@ -438,9 +443,8 @@ impl Pending {
         let [target] = &self.entries.get(&number)?.lanes[..] else {
             return None;
         };
-        let target = target.clone();
-        let mut behind = self.lanes.get(&target)?.numbers.range(number + 1..);
-        let entry = self.entries.get_mut(behind.next()?)?;
+        let next = *self.lanes.get(target)?.numbers.range(number + 1..).next()?;
+        let entry = self.entries.get(&next)?;
         let may_follow = entry.lanes.len() == 1
             && !entry.is_under_way
             && entry.not_before == 0
@@ -449,10 +453,7 @@ impl Pending {
         if self.is_unsaved || !may_follow {
             return None;
         }
-        entry.is_under_way = true;
-        let outgoing = entry.outgoing.clone();
-        self.count_under_way(&[target], 1, 0);
-        Some(outgoing)
+        self.begin(next)
     }
 
     /// Removes a command that took effect, or was written to the dead letters.

@@ -37,8 +37,8 @@ pub(crate) struct Compressed {
 }
 
 thread_local! {
-    /// Whoever reads a few lines of many segments opens each of them, and a new one for each takes as long as
-    /// decoding its block.
+    /// Making a decoder takes about as long as decoding a block, and whoever reads a few lines of many segments
+    /// opens each of them.
     static ZSTD: RefCell<Decompressor<'static>> = RefCell::default();
 }
 
