@@ -243,9 +243,11 @@ fn lines_that_compressing_left_in_both_files_survive_a_power_failure_while_they_
         });
         watch.stop()
     };
-    let interrupted = first.points().map(|point| {
+    // The stream file is not synced yet: some choices lose it at each point.
+    let choices = (0..64).flat_map(|seed| first.points().map(move |point| (seed, point)));
+    let interrupted = choices.map(|(seed, point)| {
         let dir = temp_dir();
-        let image = first.image(point, &mut Choices::new(0), dir.path());
+        let image = first.image(point, &mut Choices::new(seed), dir.path());
         image.expect("the image can be written");
         dir
     });
