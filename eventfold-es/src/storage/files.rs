@@ -41,6 +41,7 @@ pub(crate) mod observe;
 pub(crate) mod records;
 pub(crate) mod recovery;
 mod retention;
+mod shares;
 pub(crate) mod snapshots;
 pub(crate) mod streams;
 pub(crate) mod tags;
@@ -83,6 +84,7 @@ use retention::Retention;
 use streams::cache::OpenFiles;
 use streams::loader::Loader;
 use streams::pack::pack;
+use streams::replay::replay_pending;
 use streams::stream::{Stream, Streams};
 use streams::writer::Unflushed;
 use tags::find::Finder;
@@ -146,7 +148,7 @@ impl FileStorage {
 
         let meters = Meters::new();
         let marks = opened.streams.marks().clone();
-        let unflushed = Arc::new(Unflushed::new(opened.refused));
+        let unflushed = Arc::new(Unflushed::new(opened.refused, opened.unreplayed));
         let retention = Retention::new(
             opened.journal.dir().to_owned(),
             opened.journal.index(),
@@ -272,8 +274,10 @@ impl FileStorage {
 
     /// Waits until the file of `stream` has all durable events, unless it cannot be written.
     pub(crate) fn flush_stream(&self, stream: &Stream) {
+        // The error is that of the next load.
+        let _ = replay_pending(stream);
         if stream.tail().unflushed.is_some() {
-            self.unflushed.flush();
+            self.unflushed.write_gathered();
         }
     }
 

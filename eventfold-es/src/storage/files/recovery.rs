@@ -6,4 +6,3 @@ pub(crate) mod open;
 pub(crate) mod redo;
 pub(crate) mod redo_point;
 pub(crate) mod scan;
-mod shares;

@@ -21,6 +21,7 @@ use crate::storage::files::crash::{
 use crate::storage::files::disk::faults::{Call, Fault, Watch};
 use crate::storage::files::recovery::redo_point::RedoPoint;
 use crate::storage::files::streams::end::StreamEnd;
+use crate::storage::files::streams::extent::Extent;
 use crate::storage::files::streams::load::load;
 use crate::storage::files::streams::stream::Stream;
 use crate::storage::loaded::Loaded;
@@ -122,7 +123,7 @@ fn an_answered_commit_is_included_in_the_head_the_version_and_the_stream() {
             let (sender, answer) = channel();
             let (seeing, stream) = (engine.clone(), writer.stream.clone());
             let done = Box::new(move |result: Answer| {
-                let extent = stream.extent();
+                let extent = Extent::of(&stream).expect("nothing is to be replayed");
                 let each = |_: Loaded<'_>| StorageResult::Ok(std::ops::ControlFlow::Continue(()));
                 let found = load(&stream, StreamEnd::default(), &extent, each).unwrap();
                 let version = stream.durable_version();

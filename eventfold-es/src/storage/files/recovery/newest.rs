@@ -1,22 +1,33 @@
 //! Looks in the streams' files for what shows that the journal lost its end: [`newest_in_streams`].
 
+use std::path::Path;
+
 use crate::ids::StreamId;
 use crate::storage::encoding::event_line;
 use crate::storage::error::{StorageErrorKind, StorageResult};
-use crate::storage::files::layout::StreamLayout;
-use crate::storage::files::recovery::shares::in_shares;
+use crate::storage::files::disk;
+use crate::storage::files::layout::{ARCHIVE_FILE, EVENTS_FILE, StreamLayout};
+use crate::storage::files::shares::in_shares;
 use crate::storage::files::streams::content::Content;
 
-/// The newest position in all streams' files, and its stream. It is durable: a stream's lines are
+/// The newest position in the streams' files, and its stream. It is durable: a stream's lines are
 /// written after the journal, so the journal must have them all. Invariant C3.
+///
+/// `length` says where the lines end that the journal has of a stream, if that is known. A file that is not longer
+/// shows nothing new, and is not read.
 pub(crate) fn newest_in_streams(
     layout: &StreamLayout,
     ids: &[StreamId],
+    length: impl Fn(&StreamId) -> Option<u64> + Sync,
 ) -> StorageResult<Option<(u64, StreamId)>> {
     let newest_of = |ids: &[StreamId]| -> StorageResult<Option<(u64, StreamId)>> {
         let mut newest: Option<(u64, StreamId)> = None;
         for id in ids {
-            if let Some(position) = newest_position(layout, id)?
+            let dir = layout.stream_dir(id.aggregate_type(), id.id());
+            if length(id).is_some_and(|length| is_not_longer(&dir, length)) {
+                continue;
+            }
+            if let Some(position) = newest_position(&dir, id)?
                 && newest.as_ref().is_none_or(|(known, _)| *known < position)
             {
                 newest = Some((position, id.clone()));
@@ -31,10 +42,16 @@ pub(crate) fn newest_in_streams(
     Ok(newest)
 }
 
-fn newest_position(layout: &StreamLayout, id: &StreamId) -> StorageResult<Option<u64>> {
-    let dir = layout.stream_dir(id.aggregate_type(), id.id());
+/// Whether the stream in `dir` has a file of at most this length and no rotated lines.
+fn is_not_longer(dir: &Path, length: u64) -> bool {
+    let (file, archive) = (dir.join(EVENTS_FILE), dir.join(ARCHIVE_FILE));
+    matches!(disk::find(&archive), Ok(None))
+        && matches!(disk::find(&file), Ok(Some(file)) if file.length <= length)
+}
+
+fn newest_position(dir: &Path, id: &StreamId) -> StorageResult<Option<u64>> {
     let seed = event_line::seed(id);
-    let content = match Content::in_dir(&dir, seed) {
+    let content = match Content::in_dir(dir, seed) {
         Err(error) if error.kind() == StorageErrorKind::Damaged => {
             // It proves nothing then. Loading the stream tells the error.
             tracing::error!(stream = %id, %error, "rotated lines cannot be read");

@@ -29,7 +29,7 @@ use crate::storage::files::retention::finish_dropping;
 use crate::storage::files::streams::ends::Ends;
 use crate::storage::files::streams::high_water::HighWaterMarks;
 use crate::storage::files::streams::mark::StreamHash;
-use crate::storage::files::streams::stream::{Stream, Streams};
+use crate::storage::files::streams::stream::{Stream, Streams, stream_hash};
 use crate::storage::files::v0_2::migrate::migrate;
 use crate::text::shown;
 
@@ -40,7 +40,9 @@ pub(crate) struct Opened {
     pub(crate) journal: Journal,
     /// Streams whose files are left unchanged, with the lines that the files lack.
     pub(crate) refused: Vec<Arc<Stream>>,
-    /// The streams' files have all lines and are still to be synced, and the redo point is to move after
+    /// Streams that are still to be replayed.
+    pub(crate) unreplayed: Vec<Arc<Stream>>,
+    /// The streams' files are still to be synced when all are replayed, and the redo point is to move after
     /// that.
     pub(crate) is_behind: bool,
     /// The journal has a sealed segment that is not compressed.
@@ -61,6 +63,7 @@ pub(crate) fn open(
         in_doubt: false,
         may_lack_space: false,
         is_behind: false,
+        unreplayed: Vec::new(),
     };
     disk::create_private_dir(&opening.dir)?;
     let opened = match opening.bring_in_order(extra.clone()) {
@@ -91,8 +94,10 @@ struct Opening<'a> {
     in_doubt: bool,
     /// The disk is full. Writes that can wait are left undone.
     may_lack_space: bool,
-    /// The replayed streams are synced later.
+    /// The streams are replayed and synced later.
     is_behind: bool,
+    /// Those that are still to be replayed.
+    unreplayed: Vec<Arc<Stream>>,
 }
 
 impl Opening<'_> {
@@ -174,6 +179,7 @@ impl Opening<'_> {
             streams,
             journal,
             refused,
+            unreplayed: std::mem::take(&mut self.unreplayed),
             is_behind: self.is_behind,
             has_uncompressed,
         })
@@ -230,7 +236,8 @@ impl Opening<'_> {
         }
         if !clean {
             let ids = layout.list_all()?;
-            let (proven, by) = newest_in_streams(layout, &ids)?
+            let journaled = |id: &StreamId| streams.marks().of(stream_hash(id)).length;
+            let (proven, by) = newest_in_streams(layout, &ids, journaled)?
                 .map_or((0, String::new()), |(position, id)| {
                     (position, format!("a line of stream {id}"))
                 });
@@ -241,14 +248,21 @@ impl Opening<'_> {
             tracing::warn!(bytes = cut, "an unfinished tail of the journal is cut off");
         }
 
+        let is_taken_over = checkpoint.is_some()
+            || redo.has_own()
+            || beginning.dropped > 0
+            || disk::is_there(&taken_over(layout));
+        // Writing and syncing thousands of files takes seconds. The redo point that is there serves until that
+        // is done.
+        self.is_behind =
+            known.is_some() && is_taken_over && !clean && !self.in_doubt && !self.may_lack_space;
+        if self.is_behind {
+            self.unreplayed = redo.leave();
+        }
         let redone = redo.finish()?;
         let mut touched = redone.touched;
         let mut journal = Journal::resume(&dir, recovered.segments, recovered.end)?;
         journal.index().note_chains(chains);
-        let is_taken_over = checkpoint.is_some()
-            || redone.has_own
-            || beginning.dropped > 0
-            || disk::is_there(&taken_over(layout));
         if !is_taken_over {
             let mut ids = layout.list_all()?;
             ids.retain(|id| redone.refused.iter().all(|refused| refused.id() != id));
@@ -256,17 +270,8 @@ impl Opening<'_> {
             touched.extend(enter_streams(layout, streams, ids, &mut journal, done)?);
         }
         *refused = redone.refused;
-        // Syncing thousands of files takes seconds. The redo point that is there serves until that is done.
-        self.is_behind = known.is_some()
-            && is_taken_over
-            && !clean
-            && !self.in_doubt
-            && !self.may_lack_space
-            && refused.is_empty();
         if self.is_behind {
-            for (stream, dir) in &touched {
-                streams.marks().defer(*stream, dir);
-            }
+            defer(streams.marks(), &touched, refused);
         } else {
             self.finish_streams(streams, &touched, refused, &journal)?;
         }
@@ -298,12 +303,7 @@ impl Opening<'_> {
             marks.note(&noted, journal.end());
             return Ok(());
         }
-        for (stream, dir) in touched {
-            marks.defer(*stream, dir);
-        }
-        for stream in refused {
-            marks.defer(stream.hash(), stream.dir());
-        }
+        defer(marks, touched, refused);
         Ok(())
     }
 
@@ -324,6 +324,16 @@ impl Opening<'_> {
     }
 }
 
+/// Lets the next checkpoint note where these streams end.
+fn defer(marks: &HighWaterMarks, touched: &HashMap<StreamHash, PathBuf>, refused: &[Arc<Stream>]) {
+    for (stream, dir) in touched {
+        marks.defer(*stream, dir);
+    }
+    for stream in refused {
+        marks.defer(stream.hash(), stream.dir());
+    }
+}
+
 /// Fails if the journal was lost. There was one if a stream has lines of ours or was taken over.
 fn refuse_lost_journal(
     dir: &Path,
@@ -336,7 +346,7 @@ fn refuse_lost_journal(
         let first = segment_path(dir, beginning.first());
         return Err(StorageError::damaged(&first, 0, cause));
     }
-    let shown_by = match newest_in_streams(layout, &layout.list_all()?)? {
+    let shown_by = match newest_in_streams(layout, &layout.list_all()?, |_| None)? {
         Some((position, id)) => format!("stream {id} has an event at position {position}"),
         None if disk::is_there(&note) => format!("{} shows that there was a journal", shown(&note)),
         None => return Ok(()),

@@ -4,21 +4,16 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use memchr::memrchr;
-
 use crate::ids::StreamId;
-use crate::storage::encoding::event_line;
-use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
+use crate::storage::error::StorageResult;
 use crate::storage::files::format::commit_line::{CommitLine, Part};
-use crate::storage::files::names;
-use crate::storage::files::recovery::shares::in_shares;
+use crate::storage::files::shares::in_shares;
 use crate::storage::files::streams::cache::OpenFiles;
 use crate::storage::files::streams::content::Content;
-use crate::storage::files::streams::end::line_hash;
-use crate::storage::files::streams::load::line_before_in;
-use crate::storage::files::streams::mark::{Mark, StreamHash};
+use crate::storage::files::streams::mark::StreamHash;
+use crate::storage::files::streams::replay::{Replayed, check_before, prepare, replay};
 use crate::storage::files::streams::stream::{Stream, Streams, stream_hash};
-use crate::storage::files::streams::unflushed::UnflushedLines;
+use crate::storage::files::streams::unreplayed::Unreplayed;
 
 /// Writes commits from the journal to the streams' files again.
 #[derive(Debug)]
@@ -53,17 +48,7 @@ const MOST_GATHERED: usize = if cfg!(test) { 64 } else { 64 * 1024 } * 1024;
 #[derive(Debug)]
 struct Gathered {
     stream: Arc<Stream>,
-    /// The end of the stream before them.
-    before: Mark,
-    /// Where the first one begins in the stream's file.
-    offset: u64,
-    lines: Vec<u8>,
-}
-
-impl Gathered {
-    fn end(&self) -> u64 {
-        self.offset + self.lines.len() as u64
-    }
+    lines: Unreplayed,
 }
 
 /// What became of a stream's lines.
@@ -84,7 +69,6 @@ pub(crate) struct Redone {
     /// The streams whose files must be synced, with their directories.
     pub(crate) touched: HashMap<StreamHash, PathBuf>,
     pub(crate) adopted: HashMap<StreamId, u64>,
-    pub(crate) has_own: bool,
     /// The streams whose files are left unchanged.
     pub(crate) refused: Vec<Arc<Stream>>,
 }
@@ -137,27 +121,27 @@ impl Redo {
             let id = StreamId::new(part.aggregate_type, part.id)?;
             let hash = stream_hash(&id);
             let gathered = self.gathered.get(&hash);
-            if part.adopted || gathered.is_none_or(|g| g.end() != part.offset) {
+            if part.adopted || gathered.is_none_or(|g| g.lines.end() != part.offset) {
                 self.write_gathered_of(hash)?;
                 let stream = self.streams.get(&id);
-                let gathered = Gathered {
+                let lines = Unreplayed {
                     before: stream.mark(),
-                    stream,
                     offset: part.offset,
                     lines: Vec::new(),
                 };
-                self.gathered.insert(hash, gathered);
+                self.gathered.insert(hash, Gathered { stream, lines });
             }
             self.pass_part(&part)?;
             if let Some(gathered) = self.gathered.get_mut(&hash) {
-                let before = gathered.lines.len();
-                gathered.lines.append(&mut part.lines());
-                self.gathered_bytes += gathered.lines.len() - before;
+                let lines = &mut gathered.lines.lines;
+                let before = lines.len();
+                lines.append(&mut part.lines());
+                self.gathered_bytes += lines.len() - before;
             }
             if part.adopted
                 && let Some(gathered) = self.gathered.remove(&hash)
             {
-                self.gathered_bytes -= gathered.lines.len();
+                self.gathered_bytes -= gathered.lines.lines.len();
                 let written = self.write(&gathered, Some(&part))?;
                 if let Outcome::UpTo(end) = written.outcome {
                     self.adopted.insert(id, end);
@@ -175,7 +159,7 @@ impl Redo {
         let Some(gathered) = self.gathered.remove(&stream) else {
             return Ok(());
         };
-        self.gathered_bytes -= gathered.lines.len();
+        self.gathered_bytes -= gathered.lines.lines.len();
         let written = self.write(&gathered, None)?;
         self.note(written);
         Ok(())
@@ -208,21 +192,14 @@ impl Redo {
     /// Makes sure that one stream's file has the lines. `adopted` are the lines if they are of another
     /// program.
     fn write(&self, gathered: &Gathered, adopted: Option<&Part<'_, '_>>) -> StorageResult<Written> {
-        let Gathered {
-            stream,
-            before,
-            offset,
-            lines,
-        } = gathered;
-        let offset = *offset;
-        let id = stream.id();
+        let Gathered { stream, lines } = gathered;
         let written = |outcome| Written {
             stream: stream.clone(),
             outcome,
         };
-        if self.refused.contains_key(id) {
+        if self.refused.contains_key(stream.id()) {
             if let Some(behind) = &mut stream.tail().unflushed {
-                behind.further().extend_from_slice(lines);
+                behind.further().extend_from_slice(&lines.lines);
             }
             return Ok(written(Outcome::Refused));
         }
@@ -231,43 +208,26 @@ impl Redo {
         {
             self.files.renew(stream)?;
         }
-        let is_first = !self.touched.contains_key(&stream.hash());
         let end = self.ends.get(&stream.hash()).copied();
-        let end = end.or((before.version == 0).then_some(0));
-        if let Some(end) = end.filter(|end| *end < offset) {
-            self.fill(stream, end, offset)?;
+        let end = end.or((lines.before.version == 0).then_some(0));
+        let content = prepare(stream, lines, end, &self.files)?;
+        if !self.touched.contains_key(&stream.hash()) {
+            check_before(stream, content.as_ref(), lines)?;
         }
-        let content = Content::open(stream)?;
-        if is_first {
-            check_before(stream, content.as_ref(), offset, before)?;
-        }
-        let mut length = lines.len() as u64;
-        match adopted.map(|part| adopted_length(stream, part)) {
+        let there = adopted
+            .map(|part| adopted_length(stream, part))
+            .transpose()?;
+        if let Some(length) = there.flatten() {
             // Another program wrote them, perhaps with white space that the journal lacks.
-            Some(Ok(Some(there))) => length = there,
-            Some(Err(error)) => return Err(error),
-            Some(Ok(None)) | None => {
-                if let Overwritten::Others =
-                    look_before_writing(stream, content.as_ref(), offset, lines)?
-                {
-                    tracing::error!(stream = %id, offset, "the stream's file has other lines than the journal here (of another program, of an older backup, or of a stream whose name is the same on this file system); the stream takes no commands until they are moved away, by `repair` for example");
-                    refuse(gathered);
-                    return Ok(written(Outcome::Refused));
-                }
-                match self.files.write(stream, offset, lines) {
-                    Err(error) if self.may_leave(&error) => {
-                        tracing::error!(stream = %id, %error, "the stream takes no commands until there is space for the lines that its file lacks");
-                        if let Err(error) = self.cut_torn(stream, offset, lines) {
-                            tracing::warn!(stream = %id, %error, "a torn end of the stream's file stays until the store is opened again");
-                        }
-                        refuse(gathered);
-                        return Ok(written(Outcome::Refused));
-                    }
-                    written => written?,
-                }
-            }
+            return Ok(written(Outcome::UpTo(lines.offset + length)));
         }
-        Ok(written(Outcome::UpTo(offset + length)))
+        // In doubt, the file's old content may not be on the disk.
+        let may_leave = self.may_lack_space && self.renewed.is_none();
+        let replayed = replay(stream, lines, content.as_ref(), &self.files, may_leave)?;
+        Ok(written(match replayed {
+            Replayed::Written => Outcome::UpTo(lines.end()),
+            Replayed::Refused => Outcome::Refused,
+        }))
     }
 
     fn note(&mut self, Written { stream, outcome }: Written) {
@@ -286,32 +246,29 @@ impl Redo {
         }
     }
 
-    /// Removes what is behind the part of `lines` that the stream's file has at `offset`: when the lines are
-    /// written later, torn bytes would look as if another program had written them. Invariant D8.
-    fn cut_torn(&self, stream: &Stream, offset: u64, lines: &[u8]) -> StorageResult<()> {
-        let Some(content) = Content::open(stream)? else {
-            return Ok(());
-        };
-        let there = content.read_at(offset, lines.len() as u64)?;
-        self.files
-            .cut(stream, offset + equal_start(&there, lines) as u64)
+    /// Whether the journal has commits of our own.
+    pub(crate) fn has_own(&self) -> bool {
+        self.has_own
     }
 
-    /// Writes empty lines from `end`, where the stream's lines end, up to `offset`, if its file is not as
-    /// long. Another program left white space there, which the journal does not have.
-    fn fill(&self, stream: &Stream, end: u64, offset: u64) -> StorageResult<()> {
-        let content = Content::open(stream)?;
-        if content.map_or(Ok(0), |content| content.length())? != end {
-            return Ok(());
+    /// Leaves what is not written yet to whoever reads the streams, as far as it can wait. It cannot if lines
+    /// of the stream were written before, or if two names may lead to one directory.
+    pub(crate) fn leave(&mut self) -> Vec<Arc<Stream>> {
+        if self.streams.names_may_fold() {
+            return Vec::new();
         }
-        let length = usize::try_from(offset - end).unwrap_or(usize::MAX);
-        self.files.write(stream, end, &vec![b'\n'; length])
-    }
-
-    /// Whether the file of a stream that could not be written is left unchanged. This is not
-    /// allowed in doubt: then the file's old content may not be on the disk.
-    fn may_leave(&self, error: &StorageError) -> bool {
-        self.may_lack_space && self.renewed.is_none() && error.is_full()
+        let (touched, refused) = (&self.touched, &self.refused);
+        let can_wait = |hash: &StreamHash, gathered: &mut Gathered| {
+            !touched.contains_key(hash) && !refused.contains_key(gathered.stream.id())
+        };
+        let left: Vec<_> = self.gathered.extract_if(can_wait).collect();
+        let left = left.into_iter().map(|(hash, Gathered { stream, lines })| {
+            self.gathered_bytes -= lines.lines.len();
+            self.touched.insert(hash, stream.dir().to_owned());
+            *stream.unreplayed() = Some(Box::new(lines));
+            stream
+        });
+        left.collect()
     }
 
     /// Writes what is not written yet. Returns the result of the replay.
@@ -320,55 +277,9 @@ impl Redo {
         Ok(Redone {
             touched: self.touched,
             adopted: self.adopted,
-            has_own: self.has_own,
             refused: self.refused.into_values().collect(),
         })
     }
-}
-
-/// Leaves a stream's file unchanged. Its lines are read from memory, and it takes no commands.
-fn refuse(gathered: &Gathered) {
-    let mut unflushed = UnflushedLines::new(gathered.offset, gathered.lines.clone(), None);
-    unflushed.failed = true;
-    gathered.stream.tail().unflushed = Some(unflushed);
-}
-
-/// Fails if the file of `stream` does not have the event `before` right before `offset`. The stream
-/// ended with this event when its file was last made durable.
-fn check_before(
-    stream: &Stream,
-    content: Option<&Content>,
-    offset: u64,
-    before: &Mark,
-) -> StorageResult<()> {
-    if offset == 0 {
-        return Ok(());
-    }
-    let path = stream.file();
-    let Some(content) = content else {
-        return Err(StorageError::damaged(&path, 0, "the file is missing"));
-    };
-    let length = content.length()?;
-    if length < offset {
-        let cause = format!(
-            "the file ends here, but its next event in the journal begins at byte {offset}"
-        );
-        return Err(StorageError::damaged(&path, length, cause));
-    }
-    let hash = match line_before_in(content, offset)? {
-        Some(line) => line_hash(line.trim_ascii()),
-        None => 0,
-    };
-    if hash != before.hash {
-        let cause = format!(
-            "version {} does not end here, although it does in the journal: the file and the \
-             journal are from different times",
-            before.version
-        );
-        let error = StorageError::damaged(&path, offset, cause);
-        return Err(error.of_kind(StorageErrorKind::OtherHistory));
-    }
-    Ok(())
 }
 
 /// The length of a commit's adopted lines in the stream's file, `None` if a line is missing.
@@ -395,61 +306,4 @@ fn adopted_length(stream: &Stream, commit: &Part<'_, '_>) -> StorageResult<Optio
         length += line.len() as u64;
     }
     Ok(Some(length))
-}
-
-/// Whose bytes a write to a stream's file would overwrite.
-enum Overwritten {
-    /// The same lines, a part of them, a torn write of ours, or nothing.
-    Own,
-    /// A whole line that must not be overwritten: of another program, from an older copy, or of the
-    /// stream that owns the directory.
-    Others,
-}
-
-/// How many bytes at the beginning of both are the same.
-fn equal_start(one: &[u8], other: &[u8]) -> usize {
-    let pairs = one.iter().zip(other);
-    pairs.take_while(|(one, other)| one == other).count()
-}
-
-/// Whether `lines`, written at `offset`, would overwrite lines of others. Invariant D8.
-fn look_before_writing(
-    stream: &Stream,
-    content: Option<&Content>,
-    offset: u64,
-    lines: &[u8],
-) -> StorageResult<Overwritten> {
-    let Some(content) = content else {
-        return Ok(Overwritten::Own);
-    };
-    let mut there = content.read_at(offset, lines.len() as u64)?;
-    if lines.starts_with(&there) {
-        return Ok(Overwritten::Own);
-    }
-    // The whole lines at the beginning that are the same.
-    let same = &there[..equal_start(&there, lines)];
-    let same = memrchr(b'\n', same).map_or(0, |end| end + 1);
-    if offset + (same as u64) < content.compressed_end() {
-        // Compressed lines are not written again.
-        return Ok(Overwritten::Others);
-    }
-    // Our torn writes are overwritten. A whole line of others must not be lost, even a long one.
-    if !there.ends_with(b"\n") {
-        let rest = content.read_line_at(offset + there.len() as u64)?;
-        there.extend_from_slice(&rest);
-    }
-    let own: HashSet<&[u8]> = lines.split(|byte| *byte == b'\n').collect();
-    let there = there[same..].split_inclusive(|byte| *byte == b'\n');
-    let mut others = there
-        .filter_map(|line| line.strip_suffix(b"\n"))
-        .filter(|line| {
-            !line.is_empty() && event_line::read(line, stream.seed()).is_ok() && !own.contains(line)
-        });
-    Ok(
-        if others.next().is_some() || names::other_holder(stream).is_some() {
-            Overwritten::Others
-        } else {
-            Overwritten::Own
-        },
-    )
 }

@@ -141,6 +141,28 @@ impl Content {
         Ok(line)
     }
 
+    /// The last line that is not empty and ends at or before `offset`; `None` if no line ends at `offset`.
+    pub(crate) fn line_before(&self, offset: u64) -> StorageResult<Option<Vec<u8>>> {
+        if offset > self.length()? {
+            return Ok(None);
+        }
+        let mut read_back = 4 * 1024;
+        loop {
+            let start = offset.saturating_sub(read_back);
+            let bytes = self.read_at(start, offset - start)?;
+            if !bytes.ends_with(b"\n") {
+                return Ok(None);
+            }
+            if let Some(line) = last_line(&bytes, start == 0) {
+                return Ok(Some(line.to_vec()));
+            }
+            if start == 0 {
+                return Ok(None);
+            }
+            read_back *= 8;
+        }
+    }
+
     /// The lines, from the first one on.
     pub(crate) fn lines(&self) -> StorageResult<Box<dyn BufRead + '_>> {
         let file = self.file_from(self.base())?;
@@ -169,4 +191,16 @@ pub(crate) fn read_all(stream: &Stream) -> StorageResult<Option<Vec<u8>>> {
     content
         .map(|content| content.read_at(0, u64::MAX))
         .transpose()
+}
+
+/// The last line of `bytes` that is not empty. `None` if its beginning is unknown: a line can begin
+/// at the beginning of `bytes` only if `is_whole`.
+pub(crate) fn last_line(bytes: &[u8], is_whole: bool) -> Option<&[u8]> {
+    let bytes = bytes.strip_suffix(b"\n")?;
+    let end = bytes.len() - bytes.iter().rev().take_while(|b| **b == b'\n').count();
+    let bytes = &bytes[..end];
+    match bytes.iter().rposition(|byte| *byte == b'\n') {
+        Some(newline) => Some(&bytes[newline + 1..]),
+        None => (is_whole && !bytes.is_empty()).then_some(bytes),
+    }
 }

@@ -13,9 +13,10 @@ use crate::storage::encoding::event_line::EncodedEvents;
 use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::snapshots::snapshot;
 use crate::storage::files::streams::end::StreamEnd;
+use crate::storage::files::streams::extent::Extent;
 use crate::storage::files::streams::load::load;
 use crate::storage::files::streams::seek;
-use crate::storage::files::streams::stream::{Extent, Stream};
+use crate::storage::files::streams::stream::Stream;
 use crate::storage::files::{FileStorage, disk};
 use crate::storage::loaded::Loaded;
 use crate::storage::snapshot::{Draft, Snapshot};
@@ -117,7 +118,7 @@ impl FileStream {
     pub(crate) fn read(&self) -> FileReading<'_> {
         FileReading {
             stream: &self.stream,
-            extent: self.stream.extent(),
+            extent: Extent::of(&self.stream),
         }
     }
 
@@ -147,12 +148,16 @@ impl FileStream {
 #[derive(Debug)]
 pub(crate) struct FileReading<'a> {
     stream: &'a Stream,
-    extent: Extent,
+    extent: StorageResult<Extent>,
 }
 
 impl FileReading<'_> {
+    fn extent(&self) -> StorageResult<&Extent> {
+        self.extent.as_ref().map_err(Clone::clone)
+    }
+
     pub(crate) fn snapshot(&self) -> StorageResult<Option<Snapshot>> {
-        snapshot::read(self.stream, &self.extent)
+        snapshot::read(self.stream, self.extent()?)
     }
 
     pub(crate) fn events<E: From<StorageError>>(
@@ -160,7 +165,7 @@ impl FileReading<'_> {
         after: StreamEnd,
         each: impl FnMut(Loaded<'_>) -> Result<ControlFlow<()>, E>,
     ) -> Result<StreamEnd, E> {
-        load(self.stream, after, &self.extent, each)
+        load(self.stream, after, self.extent()?, each)
     }
 
     pub(crate) fn events_from<E: From<StorageError>>(
@@ -168,8 +173,9 @@ impl FileReading<'_> {
         first: u64,
         mut each: impl FnMut(Loaded<'_>) -> Result<ControlFlow<()>, E>,
     ) -> Result<(), E> {
-        let start = seek::before(self.stream, first, &self.extent)?;
-        let end = load(self.stream, start, &self.extent, |loaded| {
+        let extent = self.extent()?;
+        let start = seek::before(self.stream, first, extent)?;
+        let end = load(self.stream, start, extent, |loaded| {
             if loaded.version < first {
                 return Ok(ControlFlow::Continue(()));
             }

@@ -6,8 +6,9 @@
 //! last event of each stream, and refuses a load that ends elsewhere. The marks of written streams
 //! go to the file when the redo point moves. Until then they are in memory.
 //!
-//! A note is 56 bytes: the hash of the stream's name, the version and position of its last event,
-//! the hash of that event's line, the hash of all lines of other programs, and a checksum. The last
+//! A note is 64 bytes: the hash of the stream's name, the version and position of its last event,
+//! the hash of that event's line, the hash of all lines of other programs, the length of the stream's file,
+//! and a checksum. The last
 //! note of a stream counts. The notes of a checkpoint end with a note that states their place in
 //! the journal. If this is not the checkpoint's place, or a note is damaged, all marks are read
 //! from the journal again.
@@ -30,7 +31,9 @@ use crate::storage::files::streams::mark::{Mark, StreamHash, TypeHash, add_forei
 use crate::sync::lock;
 
 /// The size of a note.
-pub(crate) const NOTE: usize = 56;
+pub(crate) const NOTE: usize = 64;
+/// The length in a note if it is not known.
+const UNKNOWN: u64 = u64::MAX;
 /// How many outdated notes the file may have. With more, the file is written again as a whole.
 const MOST_OUTDATED: usize = if cfg!(test) { 4 } else { 10_000 };
 /// The hash in a note that states a place in the journal instead of a stream's end.
@@ -73,6 +76,7 @@ struct Recent {
     version: u64,
     position: u64,
     hash: u64,
+    length: Option<u64>,
 }
 
 impl Recent {
@@ -82,6 +86,7 @@ impl Recent {
             position: self.position,
             hash: self.hash,
             foreign,
+            length: self.length,
         }
     }
 }
@@ -199,6 +204,7 @@ impl HighWaterMarks {
         mark.position = position;
         mark.hash = line_hash(line);
         mark.foreign = add_foreign(mark.foreign, line);
+        mark.length = None;
     }
 
     /// Sets the mark of the stream in `dir`, which was written and is durable up to `end`.
@@ -209,10 +215,12 @@ impl HighWaterMarks {
             version: 0,
             position: 0,
             hash: 0,
+            length: None,
         });
         recent.version = end.version;
         recent.position = end.position;
         recent.hash = end.hash;
+        recent.length = Some(end.offset);
     }
 
     /// Notes a stream in `dir` at the next checkpoint.
@@ -223,6 +231,7 @@ impl HighWaterMarks {
             version: mark.version,
             position: mark.position,
             hash: mark.hash,
+            length: mark.length,
         };
         lock(&self.recent).insert(stream, recent);
     }
@@ -311,12 +320,13 @@ impl HighWaterMarks {
 pub(super) fn write_note(StreamHash(stream): StreamHash, mark: Mark) -> [u8; NOTE] {
     let mut note = [0; NOTE];
     note[..16].copy_from_slice(&stream.to_le_bytes());
-    let numbers = [mark.version, mark.position, mark.hash, mark.foreign];
+    let length = mark.length.unwrap_or(UNKNOWN);
+    let numbers = [mark.version, mark.position, mark.hash, mark.foreign, length];
     for (i, number) in numbers.into_iter().enumerate() {
         note[16 + 8 * i..][..8].copy_from_slice(&number.to_le_bytes());
     }
-    let sum = xxh3_64(&note[..48]);
-    note[48..].copy_from_slice(&sum.to_le_bytes());
+    let (body, end) = note.split_at_mut(NOTE - 8);
+    end.copy_from_slice(&xxh3_64(body).to_le_bytes());
     note
 }
 
@@ -333,6 +343,7 @@ pub(super) fn read_note(note: &[u8; NOTE]) -> Option<(StreamHash, Mark)> {
         position: number(1)?,
         hash: number(2)?,
         foreign: number(3)?,
+        length: number(4).filter(|length| *length != UNKNOWN),
     };
     Some((StreamHash(u128::from_le_bytes(*stream)), mark))
 }
@@ -351,6 +362,7 @@ mod tests {
             position: 2 * version,
             hash: 3 * version,
             foreign: 4 * version,
+            length: (!version.is_multiple_of(2)).then_some(5 * version),
         }
     }
 
@@ -470,6 +482,7 @@ mod tests {
                 version,
                 position: version,
                 hash: version,
+                length: None,
             };
             lock(&marks.recent).insert(stream(number), recent);
         };

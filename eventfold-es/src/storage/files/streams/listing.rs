@@ -10,6 +10,7 @@ use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::FileStorage;
 use crate::storage::files::disk;
 use crate::storage::files::streams::end::StreamEnd;
+use crate::storage::files::streams::extent::Extent;
 use crate::storage::files::streams::load::load;
 use crate::storage::files::streams::mark::StreamHash;
 use crate::storage::files::streams::mark::TypeHash;
@@ -75,7 +76,7 @@ impl FileStorage {
     fn check(&self, id: &StreamId) -> StorageResult<()> {
         let stream = self.stream(id);
         let all = |_: Loaded<'_>| StorageResult::Ok(ControlFlow::Continue(()));
-        load(&stream, StreamEnd::default(), &stream.extent(), all).map(drop)
+        load(&stream, StreamEnd::default(), &Extent::of(&stream)?, all).map(drop)
     }
 
     /// Passes the events up to the position `dropped`, which the journal does not have any more, to `each`,
@@ -100,7 +101,7 @@ impl FileStorage {
                 }
                 Ok(ControlFlow::Continue(()))
             };
-            load(&stream, StreamEnd::default(), &stream.extent(), each)?;
+            load(&stream, StreamEnd::default(), &Extent::of(&stream)?, each)?;
         }
         Ok(())
     }

@@ -11,13 +11,13 @@ use crate::storage::encoding::event_line::Line;
 use crate::storage::error::{Cause, StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::ahead::{Ahead, CheckedLine};
 use crate::storage::files::names::explained;
-use crate::storage::files::streams::content::Content;
+use crate::storage::files::streams::content::{Content, last_line};
 use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::end::line_hash;
+use crate::storage::files::streams::extent::Extent;
 use crate::storage::files::streams::file_ahead::FileAhead;
 use crate::storage::files::streams::mark::Mark;
 use crate::storage::files::streams::mark::add_foreign;
-use crate::storage::files::streams::stream::Extent;
 use crate::storage::files::streams::stream::Stream;
 use crate::storage::files::streams::stream::stream_error;
 use crate::storage::files::streams::unflushed::MissingLines;
@@ -38,42 +38,8 @@ pub(crate) fn line_before(
         return Ok(last_line(lines, true).map(<[u8]>::to_vec));
     }
     match Content::open(stream)? {
-        Some(content) => line_before_in(&content, offset),
+        Some(content) => content.line_before(offset),
         None => Ok(None),
-    }
-}
-
-/// As [`line_before`], of what is in the stream's files.
-pub(crate) fn line_before_in(content: &Content, offset: u64) -> StorageResult<Option<Vec<u8>>> {
-    if offset > content.length()? {
-        return Ok(None);
-    }
-    let mut read_back = 4 * 1024;
-    loop {
-        let start = offset.saturating_sub(read_back);
-        let bytes = content.read_at(start, offset - start)?;
-        if !bytes.ends_with(b"\n") {
-            return Ok(None);
-        }
-        if let Some(line) = last_line(&bytes, start == 0) {
-            return Ok(Some(line.to_vec()));
-        }
-        if start == 0 {
-            return Ok(None);
-        }
-        read_back *= 8;
-    }
-}
-
-/// The last line of `bytes` that is not empty. `None` if its beginning is unknown: a line can begin
-/// at the beginning of `bytes` only if `is_whole`.
-fn last_line(bytes: &[u8], is_whole: bool) -> Option<&[u8]> {
-    let bytes = bytes.strip_suffix(b"\n")?;
-    let end = bytes.len() - bytes.iter().rev().take_while(|b| **b == b'\n').count();
-    let bytes = &bytes[..end];
-    match bytes.iter().rposition(|byte| *byte == b'\n') {
-        Some(newline) => Some(&bytes[newline + 1..]),
-        None => (is_whole && !bytes.is_empty()).then_some(bytes),
     }
 }
 
@@ -511,12 +477,12 @@ mod tests {
                 .marks()
                 .set(stream.hash(), stream.dir(), &end_of(right));
             write(&stream, right);
-            let loaded = load_all(&stream, &stream.extent()).unwrap();
+            let loaded = load_all(&stream, &Extent::of(&stream).unwrap()).unwrap();
             assert_eq!(loaded, (count as u64, end_of(right)));
         }
         let refused = |lines: &[Vec<u8>], cause: &str| {
             write(&stream, lines);
-            let error = load_all(&stream, &stream.extent()).unwrap_err();
+            let error = load_all(&stream, &Extent::of(&stream).unwrap()).unwrap_err();
             assert!(error.contains(cause), "{error}");
             assert!(error.contains("app.jsonl"), "{error}");
         };
@@ -532,7 +498,7 @@ mod tests {
             "is not the event that the journal has",
         );
         fs::remove_file(stream.file()).unwrap();
-        let error = load_all(&stream, &stream.extent()).unwrap_err();
+        let error = load_all(&stream, &Extent::of(&stream).unwrap()).unwrap_err();
         assert!(error.contains("the file is missing"), "{error}");
     }
 
@@ -546,7 +512,7 @@ mod tests {
             .set(stream.hash(), stream.dir(), &end_of(&lines));
         write(&stream, &lines);
         assert_eq!(
-            load_all(&stream, &stream.extent()),
+            load_all(&stream, &Extent::of(&stream).unwrap()),
             Ok((60, end_of(&lines)))
         );
         let bytes = fs::read(stream.file()).unwrap();
@@ -557,10 +523,15 @@ mod tests {
             changed[at] ^= 1 << (at % 8);
             fs::write(stream.file(), changed).unwrap();
             let mut events = 0;
-            let loaded = load(&stream, StreamEnd::default(), &stream.extent(), |_| {
-                events += 1;
-                StorageResult::Ok(ControlFlow::Continue(()))
-            });
+            let loaded = load(
+                &stream,
+                StreamEnd::default(),
+                &Extent::of(&stream).unwrap(),
+                |_| {
+                    events += 1;
+                    StorageResult::Ok(ControlFlow::Continue(()))
+                },
+            );
             let error = loaded.unwrap_err();
             assert_eq!(error.kind(), StorageErrorKind::Damaged, "{at}: {error}");
             let before = memchr::memchr_iter(b'\n', &bytes[..at]).count();
@@ -579,11 +550,11 @@ mod tests {
         // The file has white space that the journal does not have.
         let padded = [b" ", LINE, b"  "].concat();
         write(&stream, &[padded.clone(), other.to_vec()]);
-        let (events, end) = load_all(&stream, &stream.extent()).unwrap();
+        let (events, end) = load_all(&stream, &Extent::of(&stream).unwrap()).unwrap();
         assert_eq!((events, end.position), (2, 7));
         for wrong in [[other.to_vec(), other.to_vec()], [other.to_vec(), padded]] {
             write(&stream, &wrong);
-            load_all(&stream, &stream.extent()).unwrap_err();
+            load_all(&stream, &Extent::of(&stream).unwrap()).unwrap_err();
         }
     }
 
@@ -598,7 +569,7 @@ mod tests {
         let second = [&lines[1][..], b"\n"].concat();
         let offset = lines[0].len() as u64 + 1;
         stream.tail().unflushed = Some(UnflushedLines::new(offset, second, None));
-        let extent = stream.extent();
+        let extent = Extent::of(&stream).unwrap();
 
         // The stream writer catches up, and another event comes.
         stream.tail().unflushed = None;
@@ -607,14 +578,17 @@ mod tests {
             .set(stream.hash(), stream.dir(), &end_of(&lines));
         write(&stream, &lines);
         assert_eq!(load_all(&stream, &extent).unwrap().0, 2);
-        assert_eq!(load_all(&stream, &stream.extent()).unwrap().0, 3);
+        assert_eq!(
+            load_all(&stream, &Extent::of(&stream).unwrap()).unwrap().0,
+            3
+        );
         let before = Extent {
             unflushed: None,
             ..extent
         };
         assert_eq!(load_all(&stream, &before).unwrap().0, 3);
         write(&stream, &lines[..2]);
-        load_all(&stream, &stream.extent()).unwrap_err();
+        load_all(&stream, &Extent::of(&stream).unwrap()).unwrap_err();
     }
 
     #[test]

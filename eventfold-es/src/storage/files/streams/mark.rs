@@ -2,7 +2,7 @@
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128};
 
-use crate::storage::files::format::commit_line::Part;
+use crate::storage::files::format::commit_line::{JournaledEvent, Part};
 use crate::storage::files::streams::end::line_hash;
 
 /// How many bits of a stream's hash are from its name. The bits above are from its type.
@@ -54,6 +54,9 @@ pub(crate) struct Mark {
     pub(crate) hash: u64,
     /// The chained hash of all lines of other programs, 0 if there are none.
     pub(crate) foreign: u64,
+    /// Where that line ends in the stream's file, if it is known. Around lines of other programs there may be
+    /// white space, which the journal does not have.
+    pub(crate) length: Option<u64>,
 }
 
 impl Mark {
@@ -69,6 +72,9 @@ impl Mark {
                 self.foreign = add_foreign(self.foreign, line);
             }
         }
+        let length = |event: &JournaledEvent<'_>| event.get().len() as u64 + 1;
+        let lengths = part.events.iter().map(length).sum::<u64>();
+        self.length = (!part.adopted).then_some(part.offset + lengths);
         self.version += part.events.len() as u64;
         self.position = part.last();
     }

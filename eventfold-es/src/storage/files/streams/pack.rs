@@ -19,6 +19,7 @@ use crate::storage::files::layout::ARCHIVE_FILE;
 use crate::storage::files::streams::cache::OpenFiles;
 use crate::storage::files::streams::content::Content;
 use crate::storage::files::streams::end::StreamEnd;
+use crate::storage::files::streams::extent::Extent;
 use crate::storage::files::streams::load::load;
 use crate::storage::files::streams::stream::{Stream, stream_error};
 use crate::storage::loaded::Loaded;
@@ -46,7 +47,7 @@ pub(crate) fn pack(stream: &Stream, files: &OpenFiles) -> StorageResult<()> {
     }
     // Damage would be harder to mend once it is compressed.
     let all = |_: Loaded<'_>| StorageResult::Ok(ControlFlow::Continue(()));
-    load(stream, StreamEnd::default(), &stream.extent(), all)?;
+    load(stream, StreamEnd::default(), &Extent::of(stream)?, all)?;
     let sync = locked.sync();
     sync.map_err(|e| StorageError::io("sync", &stream.file(), e))?;
 

@@ -8,7 +8,8 @@ use crate::storage::encoding::event_line as line;
 use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::streams::content::Content;
 use crate::storage::files::streams::end::StreamEnd;
-use crate::storage::files::streams::stream::{Extent, Stream};
+use crate::storage::files::streams::extent::Extent;
+use crate::storage::files::streams::stream::Stream;
 
 /// The size of one read. The search ends when the range is no larger.
 const NEAR: u64 = if cfg!(test) { 256 } else { 64 * 1024 };

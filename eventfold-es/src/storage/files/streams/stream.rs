@@ -15,9 +15,11 @@ use crate::storage::files::layout::{ARCHIVE_FILE, EVENTS_FILE, StreamLayout};
 use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::high_water::HighWaterMarks;
 use crate::storage::files::streams::mark::{Mark, StreamHash};
-use crate::storage::files::streams::unflushed::{MissingLines, UnflushedLines};
+use crate::storage::files::streams::unflushed::UnflushedLines;
+use crate::storage::files::streams::unreplayed::Unreplayed;
 use crate::storage::files::told_apart::are_told_apart;
 use crate::storage::snapshot::SnapshotWarnings;
+use crate::sync::lock;
 
 /// A stream in use.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub(crate) struct Stream {
     durable_version: AtomicU64,
     durable_position: AtomicU64,
     tail: Mutex<StreamTail>,
+    /// The lines that are not replayed yet after a crash. Locked while they are.
+    unreplayed: Mutex<Option<Box<Unreplayed>>>,
     /// The epoch if it has not failed, 0 otherwise. Each command reads it.
     sound_epoch: AtomicU64,
     /// The stream's file was locked at least once since this value was created.
@@ -57,26 +61,7 @@ pub(crate) struct StreamTail {
     pub(crate) unflushed: Option<UnflushedLines>,
 }
 
-/// Where a stream's lines are: in its file, and in memory if the file lacks them. Taken before the
-/// lines are read, because the stream may be written meanwhile.
-#[derive(Debug)]
-pub(crate) struct Extent {
-    /// Where the stream ended in the journal when the extent was taken.
-    pub(crate) mark: Mark,
-    pub(crate) unflushed: Option<MissingLines>,
-}
-
 impl Stream {
-    /// Where the stream's lines are now.
-    pub(crate) fn extent(&self) -> Extent {
-        // The committer changes mark and lines under this lock.
-        let tail = self.tail();
-        Extent {
-            mark: self.mark(),
-            unflushed: tail.unflushed.as_ref().map(UnflushedLines::to_read),
-        }
-    }
-
     /// Reports that a snapshot could not be made or used.
     pub(crate) fn lacks_snapshot(&self, error: &dyn std::fmt::Display) {
         self.snapshot_warnings.give(&self.id, error);
@@ -141,6 +126,11 @@ impl Stream {
 
     pub(crate) fn tail(&self) -> MutexGuard<'_, StreamTail> {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The lines that are not replayed yet. Whoever replays them holds the lock.
+    pub(crate) fn unreplayed(&self) -> MutexGuard<'_, Option<Box<Unreplayed>>> {
+        lock(&self.unreplayed)
     }
 
     /// The version up to which the stream is durable.
@@ -295,6 +285,7 @@ impl Streams {
             durable_version: AtomicU64::new(0),
             durable_position: AtomicU64::new(0),
             tail: Mutex::default(),
+            unreplayed: Mutex::default(),
             sound_epoch: AtomicU64::new(0),
             was_locked: AtomicBool::new(false),
             snapshot_warnings: SnapshotWarnings::default(),

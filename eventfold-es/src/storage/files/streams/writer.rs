@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use crate::ids::StreamId;
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
+use crate::storage::files::shares::in_shares;
 use crate::storage::files::streams::cache::OpenFiles;
+use crate::storage::files::streams::replay::replay_pending;
 use crate::storage::files::streams::stream::Stream;
 use crate::storage::files::streams::unflushed::UnflushedLines;
 use crate::storage::health::Health;
@@ -53,6 +55,8 @@ struct State {
     /// The streams that could not be written. Each is tried again before its next command, before a
     /// checkpoint, and when the store closes.
     failed: Vec<Arc<Stream>>,
+    /// The streams that are still to be replayed after a crash.
+    unreplayed: Arc<[Arc<Stream>]>,
     /// How often the thread has written all gathered lines.
     passes: u64,
     /// A caller waits, or enough has gathered.
@@ -74,10 +78,12 @@ enum Phase {
 }
 
 impl Unflushed {
-    /// `failed` are streams whose files could not be brought up to the journal when it was replayed.
-    pub(crate) fn new(failed: Vec<Arc<Stream>>) -> Self {
+    /// `failed` are streams whose files could not be brought up to the journal when it was replayed, and
+    /// `unreplayed` those onto which it is still to be replayed.
+    pub(crate) fn new(failed: Vec<Arc<Stream>>, unreplayed: Vec<Arc<Stream>>) -> Self {
         let state = State {
             failed,
+            unreplayed: unreplayed.into(),
             ..State::default()
         };
         Self {
@@ -119,6 +125,39 @@ impl Unflushed {
     /// Waits until the files have all lines that were durable before the call, except for streams
     /// that cannot be written. True if there are no such streams.
     pub(crate) fn flush(&self) -> bool {
+        self.replay();
+        self.write_gathered()
+    }
+
+    /// Replays all streams onto which the journal is still to be replayed, unless somebody else was faster.
+    /// Those whose files cannot be brought up to the journal count as failed then.
+    fn replay(&self) {
+        let unreplayed = self.state().unreplayed.clone();
+        if unreplayed.is_empty() {
+            return;
+        }
+        let failed = in_shares(&unreplayed, |share| {
+            let failed = share.iter().filter(|stream| {
+                if let Err(error) = replay_pending(stream) {
+                    tracing::error!(stream = %stream.id(), %error, "the stream can neither be read nor take commands until its file has what the journal has");
+                    return true;
+                }
+                stream.tail().unflushed.as_ref().is_some_and(|behind| behind.failed)
+            });
+            failed.cloned().collect::<Vec<_>>()
+        });
+        let mut state = self.state();
+        if Arc::ptr_eq(&state.unreplayed, &unreplayed) {
+            state.unreplayed = Arc::default();
+            state.failed.extend(failed.into_iter().flatten());
+        }
+        drop(state);
+        // The streams may be dropped here, which takes other locks.
+        drop(unreplayed);
+    }
+
+    /// As [`flush`](Self::flush), of the lines that gather.
+    pub(crate) fn write_gathered(&self) -> bool {
         let mut state = self.state();
         let target = state.passes + 1 + u64::from(!state.in_hand.is_empty());
         while state.thread != Phase::Over
@@ -166,13 +205,19 @@ impl Unflushed {
     /// The streams with unwritten lines. A new stream may have no file.
     pub(crate) fn ids(&self) -> Vec<StreamId> {
         let state = self.state();
-        let all = [&state.gathering, &state.in_hand, &state.failed];
+        let all = [
+            &state.gathering[..],
+            &state.in_hand,
+            &state.failed,
+            &state.unreplayed,
+        ];
         let streams = all.into_iter().flatten();
         streams.map(|stream| stream.id().clone()).collect()
     }
 
     /// Tries again to write a stream that could not be written.
     pub(crate) fn retry(&self, files: &OpenFiles, stream: &Arc<Stream>) -> StorageResult<()> {
+        replay_pending(stream)?;
         while bring_up(files, stream)? {}
         let is_other = |other: &Arc<Stream>| !Arc::ptr_eq(other, stream);
         self.state().failed.retain(is_other);
@@ -307,6 +352,7 @@ impl StreamWriter {
 
     /// Writes all remaining lines and ends the thread. True if no file lacks lines.
     pub(crate) fn finish(self, files: &OpenFiles) -> bool {
+        self.unflushed.replay();
         self.unflushed.state().finish = true;
         self.unflushed.work.notify_one();
         self.thread.finish();
@@ -339,7 +385,7 @@ mod tests {
 
     impl Running {
         fn start() -> Self {
-            let unflushed = Arc::new(Unflushed::new(Vec::new()));
+            let unflushed = Arc::new(Unflushed::new(Vec::new(), Vec::new()));
             let files = Arc::<OpenFiles>::default();
             let thread = StreamWriter::new(unflushed.clone(), files.clone(), Health::new(0));
             thread.start().unwrap();
@@ -366,7 +412,7 @@ mod tests {
     fn a_flush_waits_for_the_pass_after_the_current_one() {
         let dir = tempfile::tempdir().unwrap();
         // This test plays the thread.
-        let unflushed = Unflushed::new(Vec::new());
+        let unflushed = Unflushed::new(Vec::new(), Vec::new());
         let stream = stream(dir.path(), "b");
         unflushed.state().in_hand.push(stream.clone());
         unflushed.add(stream.clone());

@@ -21,6 +21,7 @@ use crate::storage::files::journal::backward::BackwardReader;
 use crate::storage::files::journal::point::PointReader;
 use crate::storage::files::journal::reader::Reader;
 use crate::storage::files::streams::end::StreamEnd;
+use crate::storage::files::streams::extent::Extent;
 use crate::storage::files::streams::load::load;
 use crate::storage::files::streams::stream::Streams;
 use crate::storage::files::tags::entry::{hash_of_key, hash_of_tag};
@@ -221,7 +222,7 @@ impl Finder {
     ) -> StorageResult<bool> {
         self.wait_for_streams(until)?;
         let stream = self.streams.get(id);
-        let extent = stream.extent();
+        let extent = Extent::of(&stream)?;
         if extent.mark.version == 0 {
             return Ok(true);
         }

@@ -82,7 +82,7 @@ impl Committer {
     /// Opens and locks the stream's file, which must be `length` bytes long.
     fn open(&self, stream: &Stream, length: u64) -> StorageResult<Arc<StreamFile>> {
         if !self.files.has_room() {
-            self.unflushed.flush();
+            self.unflushed.write_gathered();
         }
         if length == 0 && stream.names_may_fold() && disk::is_there(stream.dir()) {
             names::check(stream)?;
