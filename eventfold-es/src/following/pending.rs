@@ -20,11 +20,14 @@ use crate::following::trace::Trace;
 pub(crate) fn read_back(order: &Order) -> Result<(), Unwritable> {
     // A timer becomes a command, and so does what is sent if that fails.
     for (i, command) in order.commands().enumerate() {
-        let mut read_back = dead_letters::read_back(command);
-        // Only metadata can be nested, and it is nested deeper in a checkpoint than in a dead letter.
-        if command.context.metadata.is_some() {
-            read_back = read_back.and_then(|()| read_back_saved(order, command, i == 0));
-        }
+        let read_back = if command.context.metadata.is_some() {
+            // It is nested deeper in a checkpoint than in a dead letter.
+            let in_a_letter = dead_letters::read_back(command);
+            in_a_letter.and_then(|()| read_back_saved(order, command, i == 0))
+        } else {
+            // The rest is texts and numbers, and both files hold the JSON of a command as it is.
+            command.check_shown().map_err(|error| error.to_string())
+        };
         read_back.map_err(|cause| {
             Unwritable::new(command, "could not be read again once it is saved", cause)
         })?;
@@ -782,6 +785,18 @@ mod tests {
             let target = (target.0.to_owned(), target.1.to_owned());
             assert_eq!(keys[&target][key], [number], "{target:?}");
         }
+    }
+
+    #[test]
+    fn a_command_is_read_back_to_the_depth_that_can_be_shown() {
+        let is_taken = |depth| {
+            let deep = (0..depth).fold(serde_json::json!(1), |inner, _| serde_json::json!([inner]));
+            let context = crate::domain::command::CommandContext::default();
+            let command = StoredCommand::new("a", "b".to_owned(), &deep, context).unwrap();
+            assert_eq!(command.clone().into_shown().is_ok(), depth < 128);
+            read_back(&Order::Send(command, Vec::new())).is_ok()
+        };
+        assert!(is_taken(127) && !is_taken(128));
     }
 
     #[test]

@@ -259,6 +259,17 @@ impl StoredCommand {
         Ok(part.clone().with_command(command, self.context.clone()))
     }
 
+    /// Fails if it cannot be [shown](Self::into_shown).
+    pub(crate) fn check_shown(&self) -> serde_json::Result<()> {
+        let of_decision = match &self.content {
+            Content::Decision(decision) => Some(&decision.command),
+            Content::One(_) | Content::Together(_) => None,
+        };
+        let of_parts = self.parts().iter().map(|part| &part.command);
+        let mut commands = of_parts.chain(of_decision);
+        commands.try_for_each(|command| value::shown(command.get()).map(drop))
+    }
+
     /// The same for display: a number that a `Value` cannot hold becomes a text.
     pub(crate) fn into_shown(self) -> serde_json::Result<ShownCommand> {
         let context = self.context;
