@@ -5,13 +5,13 @@
 
 use std::collections::HashMap;
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::error::{guarded, panic_message};
 use crate::following::chain::Chain;
-use crate::following::outgoing::Saved;
+use crate::following::outgoing::{Saved, ToSave};
 use crate::ids::StreamId;
 use crate::storage::Storage;
 use crate::storage::encoding::sealed;
@@ -208,7 +208,7 @@ pub(crate) fn of_bytes<S: DeserializeOwned>(bytes: &[u8]) -> Result<Checkpoint<S
 
 /// Our form of a checkpoint, as its file has it.
 #[derive(Deserialize)]
-struct Ours<'a> {
+struct Ours<'a, P = Saved> {
     position: u64,
     #[serde(default)]
     chain: Option<Chain>,
@@ -220,22 +220,18 @@ struct Ours<'a> {
     events: u64,
     cursors: Option<Cursors>,
     #[serde(default)]
-    pending: Saved,
+    pending: P,
     #[serde(borrow)]
     state: &'a RawValue,
 }
 
 impl<'a> Ours<'a> {
-    fn read(bytes: &'a [u8]) -> serde_json::Result<Self> {
-        serde_json::from_slice(bytes)
-    }
-
-    /// As [`read`](Self::read), if the checksum is right.
+    /// Reads `bytes` if their checksum is right.
     fn unsealed(bytes: &'a [u8]) -> Result<Self, String> {
         if sealed::is_right(bytes, 0) != Some(true) {
             return Err("the checksum does not match".to_owned());
         }
-        Self::read(bytes).map_err(|cause| cause.to_string())
+        serde_json::from_slice(bytes).map_err(|cause| cause.to_string())
     }
 
     fn checkpoint<S: DeserializeOwned>(self) -> serde_json::Result<Checkpoint<S>> {
@@ -274,7 +270,7 @@ pub(crate) struct Place<'a> {
     pub(crate) unknown: &'a [UnknownEvent],
     pub(crate) events: u64,
     pub(crate) cursors: Option<&'a Cursors>,
-    pub(crate) pending: Option<&'a Saved>,
+    pub(crate) pending: Option<&'a ToSave<'a>>,
 }
 
 /// Replaces the checkpoint of the follower `name` of the version `version`, all or nothing.
@@ -345,10 +341,26 @@ fn encode<S: Serialize + DeserializeOwned>(
     let written = guarded(|| write_member(&mut out, "state", state));
     written.map_err(panicked)?.map_err(unwritable)?;
     sealed::seal(&mut out, 0, 0);
-    let read = Ours::read(&out).map_err(Unsaveable::File)?;
-    let state = guarded(|| serde_json::from_str::<S>(read.state.get()).map(drop));
+    let state = state_in(
+        &out,
+        place.pending.is_some_and(|pending| pending.is_read_back),
+    );
+    let state = state.map_err(Unsaveable::File)?;
+    let state = guarded(|| serde_json::from_str::<S>(state.get()).map(drop));
     state.map_err(panicked)?.map_err(Unsaveable::State)?;
     Ok(out)
+}
+
+/// The state in the file's content, which is read to its end.
+fn state_in(content: &[u8], is_pending_read_back: bool) -> serde_json::Result<&RawValue> {
+    if is_pending_read_back {
+        // Besides the commands, the unfinished work has only numbers and texts. So it can be read if
+        // it is JSON.
+        let read: Ours<'_, IgnoredAny> = serde_json::from_slice(content)?;
+        return Ok(read.state);
+    }
+    let read: Ours<'_> = serde_json::from_slice(content)?;
+    Ok(read.state)
 }
 
 /// Reads back a process manager's unfinished work, as a checkpoint holds it.
@@ -356,7 +368,7 @@ fn encode<S: Serialize + DeserializeOwned>(
 /// # Errors
 ///
 /// Why it could not be read.
-pub(crate) fn read_back_pending(pending: &Saved) -> Result<(), String> {
+pub(crate) fn read_back_pending(pending: &ToSave<'_>) -> Result<(), String> {
     let place = Place {
         position: 0,
         chain: 0,

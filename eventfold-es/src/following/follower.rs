@@ -17,7 +17,7 @@ use crate::event::{DecodeError, EventSet, LifecycleEvent, StoredEvent, UnknownEv
 use crate::following::checkpoint;
 use crate::following::checkpoint::{Checkpoint, Cursors, Place, UnknownEvent, Unusable};
 use crate::following::failure::Failure;
-use crate::following::outgoing::Saved;
+use crate::following::outgoing::ToSave;
 use crate::following::skipped::{Poisoned, SkippedEvents};
 use crate::following::status::Progress;
 use crate::storage::Storage;
@@ -460,7 +460,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
     }
 
     /// Saves state and position together with a process manager's unfinished work.
-    pub(crate) fn save_with(&mut self, pending: Option<&Saved>) -> io::Result<()> {
+    pub(crate) fn save_with(&mut self, pending: Option<&ToSave<'_>>) -> io::Result<()> {
         self.check()?;
         let start = Instant::now();
         let chain = match self.chain {

@@ -238,7 +238,7 @@ impl Carried {
                     unknown: &checkpoint.unknown,
                     events: checkpoint.events,
                     cursors: None,
-                    pending: Some(&checkpoint.pending),
+                    pending: Some(&checkpoint.pending.to_save()),
                 };
                 Some(checkpoint::content(name, place, &checkpoint.state)?)
             }

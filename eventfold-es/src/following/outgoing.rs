@@ -1,7 +1,6 @@
 //! The part of a checkpoint that a process manager has besides its state: [`Saved`], the commands
-//! to send and the timers.
+//! to send and the timers, which [`ToSave`] writes.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -105,34 +104,47 @@ pub(crate) struct Saved {
     pub(crate) letters_sum: Option<Chain>,
 }
 
+/// The same, to be written. It owns nothing: a save copies no command.
+#[derive(Debug)]
+pub(crate) struct ToSave<'a> {
+    pub(crate) next: u64,
+    pub(crate) outgoing: Vec<&'a Outgoing>,
+    pub(crate) timers: &'a BTreeMap<String, Timer>,
+    pub(crate) letters: Option<u64>,
+    pub(crate) letters_sum: Option<Chain>,
+    /// Each command was read back by itself: see [`read_back`](crate::following::pending::read_back).
+    pub(crate) is_read_back: bool,
+}
+
+/// The form in a file, of `C`, the commands, and `T`, the timers.
 #[derive(Serialize, Deserialize)]
-struct Form<'a> {
+struct Form<C, T> {
     #[serde(rename = "form", skip_serializing_if = "Option::is_none", default)]
     number: Option<u32>,
     next: u64,
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    outgoing: Option<Cow<'a, [Outgoing]>>,
+    outgoing: Option<C>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    commands: Option<Cow<'a, [Outgoing]>>,
-    timers: Cow<'a, BTreeMap<String, Timer>>,
+    commands: Option<C>,
+    timers: T,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     letters: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     letters_sum: Option<Chain>,
 }
 
-impl Serialize for Saved {
+impl Serialize for ToSave<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let of_timer = |timer: &Timer| {
             let is_new = !timer.or_send.is_empty() || timer.answers_failure;
             let commands = [&timer.envelope].into_iter().chain(&timer.or_send);
             form_of(commands, is_new)
         };
-        let of_commands = self.outgoing.iter().filter_map(Outgoing::form);
+        let of_commands = self.outgoing.iter().filter_map(|outgoing| outgoing.form());
         let number = of_commands
             .chain(self.timers.values().filter_map(of_timer))
             .max();
-        let commands = Cow::Borrowed(self.outgoing.as_slice());
+        let commands = self.outgoing.as_slice();
         let (outgoing, commands) = if number.is_some() {
             (None, Some(commands))
         } else {
@@ -143,7 +155,7 @@ impl Serialize for Saved {
             next: self.next,
             outgoing,
             commands,
-            timers: Cow::Borrowed(&self.timers),
+            timers: self.timers,
             letters: self.letters,
             letters_sum: self.letters_sum,
         }
@@ -155,7 +167,7 @@ impl<'de> Deserialize<'de> for Saved {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         use serde::de::Error;
 
-        let form = Form::deserialize(deserializer)?;
+        let form: Form<Vec<Outgoing>, BTreeMap<String, Timer>> = Form::deserialize(deserializer)?;
         let outgoing = match form.number {
             None => form
                 .outgoing
@@ -170,8 +182,8 @@ impl<'de> Deserialize<'de> for Saved {
         }?;
         Ok(Self {
             next: form.next,
-            outgoing: outgoing.into_owned(),
-            timers: form.timers.into_owned(),
+            outgoing,
+            timers: form.timers,
             letters: form.letters,
             letters_sum: form.letters_sum,
         })
@@ -179,6 +191,18 @@ impl<'de> Deserialize<'de> for Saved {
 }
 
 impl Saved {
+    /// The same, to be written. It is read back then.
+    pub(crate) fn to_save(&self) -> ToSave<'_> {
+        ToSave {
+            next: self.next,
+            outgoing: self.outgoing.iter().collect(),
+            timers: &self.timers,
+            letters: self.letters,
+            letters_sum: self.letters_sum,
+            is_read_back: false,
+        }
+    }
+
     /// Up to this offset, no line of the file of dead letters can be unfinished: later lines belong
     /// to commands in here. `None` if there are no such commands, so that all lines are finished.
     pub(crate) fn settled_letters(&self) -> Option<u64> {
@@ -221,9 +245,9 @@ mod tests {
     }
 
     fn written(saved: &Saved) -> String {
-        let text = serde_json::to_string(saved).unwrap();
+        let text = serde_json::to_string(&saved.to_save()).unwrap();
         let read: Saved = serde_json::from_str(&text).unwrap();
-        assert_eq!(serde_json::to_string(&read).unwrap(), text);
+        assert_eq!(serde_json::to_string(&read.to_save()).unwrap(), text);
         text
     }
 

@@ -8,7 +8,7 @@ use crate::domain::process_manager::{Order, Timer, Unwritable};
 use crate::following::chain::Chain;
 use crate::following::checkpoint;
 use crate::following::dead_letters;
-use crate::following::outgoing::{GivenUp, Outgoing, Saved};
+use crate::following::outgoing::{GivenUp, Outgoing, Saved, ToSave};
 use crate::following::trace::Trace;
 
 /// Reads the command of `order` back in the form that the checkpoint will have, and the form of a
@@ -48,7 +48,7 @@ fn read_back_saved(order: &Order, command: &StoredCommand, is_first: bool) -> Re
         // It is nested deeper while it waits for the first one.
         saved.outgoing[0].or_send.push(command.clone());
     }
-    checkpoint::read_back_pending(&saved)
+    checkpoint::read_back_pending(&saved.to_save())
 }
 
 /// Commands to send, and timers.
@@ -144,19 +144,21 @@ impl Pending {
 
     /// The form to save. The newest durable position is `head`, and the file of dead letters has
     /// `letters` bytes with the checksum `letters_sum`.
-    pub(crate) fn saved_at(&mut self, head: u64, letters: u64, letters_sum: u64) -> Saved {
+    pub(crate) fn saved_at(&mut self, head: u64, letters: u64, letters_sum: u64) -> ToSave<'_> {
         for entry in self.entries.values_mut() {
             // A command that is neither under way nor in doubt has not taken effect so far.
             if !entry.is_under_way && !entry.is_in_doubt {
                 entry.outgoing.since = head;
             }
         }
-        Saved {
+        ToSave {
             next: self.next,
-            outgoing: self.entries.values().map(|e| e.outgoing.clone()).collect(),
-            timers: self.timers.clone(),
+            outgoing: self.entries.values().map(|e| &e.outgoing).collect(),
+            timers: &self.timers,
             letters: Some(letters),
             letters_sum: Some(Chain(letters_sum)),
+            // A dead letter was read from another file, where its command is nested less deeply.
+            is_read_back: self.revived == 0,
         }
     }
 
@@ -797,6 +799,21 @@ mod tests {
             read_back(&Order::Send(command, Vec::new())).is_ok()
         };
         assert!(is_taken(127) && !is_taken(128));
+    }
+
+    #[test]
+    fn a_command_from_a_dead_letter_is_read_back_with_the_checkpoint() {
+        // A dead letter can hold it, and a checkpoint cannot.
+        let deep = (0..123).fold(serde_json::json!(1), |inner, _| serde_json::json!([inner]));
+        let context = crate::domain::command::CommandContext::default().with_metadata(deep);
+        let command = StoredCommand::new("a", "b".to_owned(), &(), context).unwrap();
+        dead_letters::read_back(&command).unwrap();
+        let order = Order::Send(command.clone(), Vec::new());
+        assert!(read_back(&order).is_err());
+        let mut pending = Pending::default();
+        pending.send_again("7".to_owned(), 1, 0, command);
+        let refused = checkpoint::read_back_pending(&pending.saved_at(0, 0, 0)).unwrap_err();
+        assert!(refused.contains("recursion limit"), "{refused}");
     }
 
     #[test]
