@@ -406,13 +406,14 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
     }
 
     fn note(&mut self, number: u64, outcome: Outcome, retry: bool) -> io::Result<()> {
-        let Some(outgoing) = self.pending.get(number).cloned() else {
+        let Some(outgoing) = self.pending.get(number) else {
             return Ok(());
         };
         if self.is_sealed {
             return Ok(());
         }
-        let attempts = outgoing.attempts + 1;
+        let before = outgoing.attempts;
+        let attempts = before + 1;
         match outcome {
             Outcome::Succeeded(position) => {
                 let key = outgoing.envelope.context.idempotency_key.as_deref();
@@ -421,8 +422,9 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
                 self.counts.dispatched += 1;
             }
             Outcome::Undecided => self.pending.leave_in_doubt(number),
-            Outcome::Unsent => self.pending.put_back(number, outgoing.attempts, 0),
+            Outcome::Unsent => self.pending.put_back(number, before, 0),
             Outcome::Failed(failure) => {
+                let outgoing = outgoing.clone();
                 let chance = uuid::Uuid::new_v4().as_u64_pair().1;
                 let pause = self.retry.pause(failure.kind, attempts, chance);
                 match pause.filter(|_| retry) {

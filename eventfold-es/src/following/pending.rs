@@ -2,6 +2,7 @@
 //! state and the position, in one file.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use crate::domain::command::{Content, StoredCommand};
 use crate::domain::process_manager::{Order, Timer, Unwritable};
@@ -98,7 +99,7 @@ struct Lane {
 struct Entry {
     outgoing: Outgoing,
     /// There is at least one.
-    lanes: Vec<Target>,
+    lanes: Arc<[Target]>,
     is_under_way: bool,
     /// It was sent, and its outcome is unknown.
     is_in_doubt: bool,
@@ -109,7 +110,7 @@ struct Entry {
 }
 
 /// The lanes of a command.
-fn lanes(envelope: &StoredCommand) -> Vec<Target> {
+fn lanes(envelope: &StoredCommand) -> Arc<[Target]> {
     let own = |(aggregate_type, id): (&str, &str)| (aggregate_type.to_owned(), id.to_owned());
     let mut lanes: Vec<Target> = match &envelope.content {
         // No aggregate type is empty, so these are lanes of their own.
@@ -121,7 +122,7 @@ fn lanes(envelope: &StoredCommand) -> Vec<Target> {
     };
     lanes.sort_unstable();
     lanes.dedup();
-    lanes
+    lanes.into()
 }
 
 impl Pending {
@@ -301,7 +302,7 @@ impl Pending {
             self.given_up.insert(number);
             return;
         }
-        for lane in &lanes {
+        for lane in &*lanes {
             let lane = self.lanes.entry(lane.clone()).or_default();
             lane.numbers.insert(number);
         }
@@ -323,8 +324,8 @@ impl Pending {
         for lane in lanes {
             // The second one was the first one before, if a command came before it.
             let numbers = self.lanes.get(lane).map(|lane| &lane.numbers);
-            let numbers = numbers.into_iter().flatten().take(2).copied();
-            for number in numbers.collect::<Vec<_>>() {
+            let mut numbers = numbers.into_iter().flatten().copied();
+            for number in [numbers.next(), numbers.next()].into_iter().flatten() {
                 self.offer_one(number);
             }
         }
@@ -369,7 +370,7 @@ impl Pending {
             self.delayed.remove(&(not_before, number));
         }
         self.count_under_way(&entry.lanes, 0, usize::from(entry.is_under_way));
-        for target in &entry.lanes {
+        for target in &*entry.lanes {
             if let Some(lane) = self.lanes.get_mut(target) {
                 lane.numbers.remove(&number);
                 if lane.numbers.is_empty() {
