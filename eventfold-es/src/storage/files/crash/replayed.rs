@@ -10,6 +10,7 @@ use crate::storage::files::crash::{
 use crate::storage::files::disk::failed_syncs;
 use crate::storage::files::disk::faults::{Call, Choices, Fault, Log, Watch};
 use crate::storage::files::recovery::redo_point::RedoPoint;
+use crate::storage::trouble::Trouble;
 
 const COMMANDS: u64 = 12;
 
@@ -215,4 +216,66 @@ fn a_line_of_others_among_the_lines_of_many_commits_is_left_alone_and_the_stream
         let _ = store.shutdown().await;
     });
     assert_eq!(std::fs::read(&file).expect("it is there"), bytes);
+}
+
+/// A store as a kill leaves it after a close in order and one more command to each account.
+fn killed_later() -> tempfile::TempDir {
+    let (dir, left) = (closed(), temp_dir());
+    let redo_point = |dir: &Path| dir.join("journal/checkpoint.json");
+    runtime().block_on(async {
+        let store = open(dir.path()).await.expect("it is whole");
+        let mut first = None;
+        for number in 0..3 {
+            let account = store.get::<Account>(&id(number)).await.expect("it is open");
+            account.send(note(number)).await.expect("the disk works");
+            first
+                .get_or_insert_with(|| std::fs::read(redo_point(dir.path())).expect("it is there"));
+        }
+        store.inner.storage.files().flush_streams();
+        copy(dir.path(), left.path());
+        let first = first.expect("there were commands");
+        std::fs::write(redo_point(left.path()), first).expect("there is space");
+        store.shutdown().await.expect("the disk works");
+    });
+    assert!(!is_noted_as_closed(left.path()));
+    left
+}
+
+#[test]
+fn after_a_crash_a_stream_whose_file_lost_durable_lines_is_refused_and_the_others_are_not() {
+    let dir = killed_later();
+    let file = dir.path().join("streams/account/a0/app.jsonl");
+    let whole = std::fs::read(&file).expect("it is there");
+    std::fs::write(&file, b"").expect("there is space");
+    runtime().block_on(async {
+        let store = open(dir.path()).await.expect("the other streams are whole");
+        let account = store.get::<Account>("a0").await.expect("it is open");
+        for _ in 0..2 {
+            let error = account.state().await.expect_err("it lacks lines");
+            let error = error.to_string();
+            assert!(error.contains("in the journal begins at byte"), "{error}");
+            account.send(note(0)).await.expect_err("it lacks lines");
+        }
+        let other = store.get::<Account>("a1").await.expect("it is open");
+        other.send(note(1)).await.expect("it lacks nothing");
+        let files = store.inner.storage.files();
+        files.flush_streams();
+        let troubles = files.troubles();
+        assert!(
+            matches!(&troubles[..], [Trouble::Unwritable(streams)] if streams[0].id() == "a0"),
+            "{troubles:?}"
+        );
+        let _ = store.shutdown().await;
+        assert!(!is_noted_as_closed(dir.path()));
+
+        std::fs::write(&file, whole).expect("there is space");
+        let store = open(dir.path()).await.expect("it is whole");
+        let account = store.get::<Account>("a0").await.expect("it is open");
+        let before = account.state().await.expect("it is whole").numbers;
+        account.send(note(0)).await.expect("it lacks nothing");
+        let after = account.state().await.expect("it is whole").numbers;
+        assert!(after.len() > before.len());
+        store.shutdown().await.expect("in order");
+        assert!(is_noted_as_closed(dir.path()));
+    });
 }

@@ -18,8 +18,7 @@ use crate::storage::files::streams::extent::Extent;
 use crate::storage::files::streams::file_ahead::FileAhead;
 use crate::storage::files::streams::mark::Mark;
 use crate::storage::files::streams::mark::add_foreign;
-use crate::storage::files::streams::stream::Stream;
-use crate::storage::files::streams::stream::stream_error;
+use crate::storage::files::streams::stream::{REPAIR, Stream, stream_error};
 use crate::storage::files::streams::unflushed::MissingLines;
 use crate::storage::loaded::Loaded;
 
@@ -48,9 +47,6 @@ const AHEAD_FROM: u64 = if cfg!(test) { 2 * 1024 } else { 512 * 1024 };
 
 /// How much of a short file is read at a time. New memory costs more than a further read.
 const MOST_READ: u64 = 64 * 1024;
-
-/// What to do about a damaged file of a stream.
-const REPAIR: &str = "`AggregateStore::repair` writes the file again from the journal";
 
 /// Reads `stream` from `start` on and passes each event to `each`, until `each` breaks off. Returns
 /// where the lines end.

@@ -11,7 +11,7 @@ use crate::storage::files::streams::cache::OpenFiles;
 use crate::storage::files::streams::content::Content;
 use crate::storage::files::streams::end::line_hash;
 use crate::storage::files::streams::mark::Mark;
-use crate::storage::files::streams::stream::Stream;
+use crate::storage::files::streams::stream::{REPAIR, Stream};
 use crate::storage::files::streams::unflushed::UnflushedLines;
 use crate::storage::files::streams::unreplayed::Unreplayed;
 
@@ -81,14 +81,15 @@ pub(crate) fn check_before(
     }
     let path = stream.file();
     let Some(content) = content else {
-        return Err(StorageError::damaged(&path, 0, "the file is missing"));
+        let error = StorageError::damaged(&path, 0, "the file is missing");
+        return Err(error.with_advice(REPAIR));
     };
     let length = content.length()?;
     if length < offset {
         let cause = format!(
             "the file ends here, but its next event in the journal begins at byte {offset}"
         );
-        return Err(StorageError::damaged(&path, length, cause));
+        return Err(StorageError::damaged(&path, length, cause).with_advice(REPAIR));
     }
     let hash = match content.line_before(offset)? {
         Some(line) => line_hash(line.trim_ascii()),

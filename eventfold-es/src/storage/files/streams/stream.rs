@@ -330,6 +330,9 @@ pub(crate) fn stream_hash(id: &StreamId) -> StreamHash {
     StreamHash::new(id.aggregate_type(), &journal_key(id))
 }
 
+/// What to do about a damaged file of a stream.
+pub(crate) const REPAIR: &str = "`AggregateStore::repair` writes the file again from the journal";
+
 /// An error about the file of `stream`.
 pub(crate) fn stream_error(
     stream: &Stream,
