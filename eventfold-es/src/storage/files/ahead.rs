@@ -4,19 +4,21 @@
 //! reads what is in them. It tells no error. It ends where the valid lines end, and whoever reads on from
 //! there finds out why.
 
+use std::fmt;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use crate::storage::encoding::event_line::line_end;
 
-/// About how many bytes are handed over at a time. Few in this crate's own tests, as their files are small.
-const PIECE: usize = if cfg!(test) { 1024 } else { 256 * 1024 };
-/// How many bytes are read before their lines are checked. They are still in the processor's cache then.
-const STEP: usize = if cfg!(test) { 100 } else { 64 * 1024 };
-/// How many pieces may wait for the reader.
-const WAITING: usize = 2;
+/// About how many bytes are handed over at a time. They are in the processor's cache while their lines are
+/// checked. Few in this crate's own tests, as their files are small.
+const PIECE: usize = if cfg!(test) { 100 } else { 64 * 1024 };
+/// How many pieces there are.
+const PIECES: usize = 8;
+/// How many read pieces are given back at a time: it costs to wake the thread.
+const GIVEN_BACK: usize = PIECES / 2;
 
 /// How many such threads there are in this process.
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
@@ -33,53 +35,58 @@ static MOST: LazyLock<usize> = LazyLock::new(|| {
 
 /// A file of lines.
 pub(crate) trait Lines: Sized {
+    /// What is known of a line whose checksum is right.
+    type Known: Copy + fmt::Debug + Send + 'static;
+
     /// Adds bytes from `offset` on to `out`, about so many. Returns how many: 0 at the end. `None`
     /// if they cannot be read.
     fn read_on(&mut self, offset: u64, about: usize, out: &mut Vec<u8>) -> Option<usize>;
 
     /// What is known of the next line, which has no line end, after its checksum was found right. `None` if
     /// it is wrong.
-    fn check(&mut self, line: &[u8]) -> Option<u64>;
+    fn check(&mut self, line: &str) -> Option<Self::Known>;
 }
 
 /// The lines that follow in a file, read ahead. Its thread ends with it.
 #[derive(Debug)]
-pub(crate) struct Ahead {
-    pieces: Receiver<Piece>,
-    /// Pieces that were read, for their memory.
-    spare: Sender<Piece>,
-    piece: Piece,
+pub(crate) struct Ahead<K> {
+    pieces: Receiver<Piece<K>>,
+    piece: Piece<K>,
     /// How many lines of the piece were taken.
     taken: usize,
+    /// Pieces that were read.
+    read: Vec<Piece<K>>,
+    /// Takes them back, for their memory.
+    spare: Sender<Piece<K>>,
 }
 
 /// Lines whose checksums are right.
-#[derive(Debug, Default)]
-struct Piece {
+#[derive(Debug)]
+struct Piece<K> {
     text: String,
-    lines: Vec<CheckedLine>,
+    lines: Vec<CheckedLine<K>>,
 }
 
 /// A line that is whole and valid.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct CheckedLine {
+pub(crate) struct CheckedLine<K> {
     /// Where it begins in the text.
     pub(crate) start: usize,
     /// Where its line end is.
     pub(crate) end: usize,
     /// What [`Lines::check`] returned.
-    pub(crate) known: u64,
+    pub(crate) known: K,
 }
 
-impl Ahead {
+impl<K: Copy + Send + 'static> Ahead<K> {
     /// Reads what `open` opens from `offset` on. `None` if there are as many threads already as processors to
     /// run them, or if no thread can be started.
-    pub(crate) fn start<L: Lines>(
+    pub(crate) fn start<L: Lines<Known = K>>(
         offset: u64,
         open: impl FnOnce() -> Option<L> + Send + 'static,
     ) -> Option<Self> {
         let turn = Turn::take()?;
-        let (sender, pieces) = sync_channel(WAITING);
+        let (sender, pieces) = channel();
         let (spare, used) = channel();
         let read = move || {
             if let Some(lines) = open() {
@@ -91,24 +98,35 @@ impl Ahead {
         thread::Builder::new().name(name).spawn(read).ok()?;
         Some(Self {
             pieces,
-            spare,
-            piece: Piece::default(),
+            piece: Piece::new(),
             taken: 0,
+            read: Vec::new(),
+            spare,
         })
     }
 
     /// The next line, which is in [`text`](Self::text) then. `None` if the thread has ended.
     #[inline]
-    pub(crate) fn take_line(&mut self) -> Option<CheckedLine> {
+    pub(crate) fn take_line(&mut self) -> Option<CheckedLine<K>> {
         if self.taken == self.piece.lines.len() {
-            let read = std::mem::replace(&mut self.piece, self.pieces.recv().ok()?);
-            self.taken = 0;
-            // The thread may have ended.
-            let _ = self.spare.send(read);
+            self.take_piece()?;
         }
         let line = self.piece.lines.get(self.taken).copied();
         self.taken += 1;
         line
+    }
+
+    fn take_piece(&mut self) -> Option<()> {
+        let next = self.pieces.recv().ok()?;
+        self.read.push(std::mem::replace(&mut self.piece, next));
+        self.taken = 0;
+        if self.read.len() >= GIVEN_BACK {
+            for piece in self.read.drain(..) {
+                // The thread may have ended.
+                let _ = self.spare.send(piece);
+            }
+        }
+        Some(())
     }
 
     /// The text of the lines.
@@ -117,40 +135,55 @@ impl Ahead {
     }
 }
 
+impl<K> Piece<K> {
+    fn new() -> Self {
+        Self {
+            text: String::new(),
+            lines: Vec::new(),
+        }
+    }
+}
+
 /// Reads and checks lines from `offset` on, as long as they are valid and somebody takes them.
 fn read<L: Lines>(
     mut file: L,
     mut offset: u64,
-    pieces: &SyncSender<Piece>,
-    spare: &Receiver<Piece>,
+    pieces: &Sender<Piece<L::Known>>,
+    spare: &Receiver<Piece<L::Known>>,
 ) {
-    // The beginning of the line that the piece before has not whole.
+    // The bytes behind the lines of the piece before: the beginning of a line.
     let mut begun = Vec::new();
+    let mut new = PIECES - 1;
     loop {
-        let Piece { text, mut lines } = spare.try_recv().unwrap_or_default();
-        let mut bytes = text.into_bytes();
+        let spare = if new > 0 {
+            new -= 1;
+            Piece::new()
+        } else if let Ok(read) = spare.recv() {
+            read
+        } else {
+            return;
+        };
+        let mut bytes = spare.text.into_bytes();
+        let mut lines = spare.lines;
         bytes.clear();
         lines.clear();
-        bytes.extend_from_slice(&begun);
-        let (mut used, mut is_over) = (0, false);
-        while !is_over && (bytes.len() < PIECE || lines.is_empty()) {
-            let searched = bytes.len() - used;
-            let read = file.read_on(offset + bytes.len() as u64, STEP, &mut bytes);
-            is_over = read.is_none_or(|read| read == 0);
-            is_over |= !check(&mut file, &bytes, searched, &mut used, &mut lines);
-        }
-        begun.clear();
-        begun.extend_from_slice(&bytes[used..]);
-        offset += used as u64;
-        bytes.truncate(used);
-        let text = String::from_utf8(bytes).unwrap_or_else(|error| {
-            is_over = true;
-            let valid = error.utf8_error().valid_up_to();
-            lines.retain(|line| line.end < valid);
-            let mut bytes = error.into_bytes();
-            bytes.truncate(valid);
-            String::from_utf8(bytes).unwrap_or_default()
-        });
+        bytes.append(&mut begun);
+        let (text, is_over) = loop {
+            // Twice as much each time, if a line is longer.
+            let wanted = PIECE.max(2 * bytes.len());
+            let is_end = fill(&mut file, offset, wanted, &mut bytes);
+            let (text, behind, is_text) = text_of(bytes);
+            let (used, are_valid) = check(&mut file, &text, &mut lines);
+            let is_over = is_end || !is_text || !are_valid;
+            if is_over || !lines.is_empty() {
+                begun.extend_from_slice(&text.as_bytes()[used..]);
+                begun.extend_from_slice(&behind);
+                offset += used as u64;
+                break (text, is_over);
+            }
+            bytes = text.into_bytes();
+            bytes.extend_from_slice(&behind);
+        };
         // Whoever read may have ended.
         if lines.is_empty() || pieces.send(Piece { text, lines }).is_err() || is_over {
             return;
@@ -158,24 +191,50 @@ fn read<L: Lines>(
     }
 }
 
-/// Checks the whole lines of `bytes` behind the `used` ones, and adds them to `lines`. `searched` bytes of
-/// them have no line end. False if one is not valid, or if the lines end.
+/// Reads on until there are `wanted` bytes. `offset` is that of the first. True if there are no more.
+fn fill<L: Lines>(file: &mut L, offset: u64, wanted: usize, bytes: &mut Vec<u8>) -> bool {
+    bytes.reserve(wanted - bytes.len());
+    while bytes.len() < wanted {
+        let read = file.read_on(offset + bytes.len() as u64, wanted - bytes.len(), bytes);
+        if read.is_none_or(|read| read == 0) {
+            return true;
+        }
+    }
+    false
+}
+
+/// The text at the beginning of `bytes`, the bytes behind it, and whether they may be the beginning of a
+/// character.
+fn text_of(bytes: Vec<u8>) -> (String, Vec<u8>, bool) {
+    String::from_utf8(bytes).map_or_else(
+        |error| {
+            let found = error.utf8_error();
+            let mut bytes = error.into_bytes();
+            let behind = bytes.split_off(found.valid_up_to());
+            let text = String::from_utf8(bytes).unwrap_or_default();
+            (text, behind, found.error_len().is_none())
+        },
+        |text| (text, Vec::new(), true),
+    )
+}
+
+/// Adds the valid lines of `text` to `lines`. Returns how many bytes they take, and whether more lines may follow.
 fn check<L: Lines>(
     file: &mut L,
-    bytes: &[u8],
-    mut searched: usize,
-    used: &mut usize,
-    lines: &mut Vec<CheckedLine>,
-) -> bool {
-    while let Some(length) = line_end(&bytes[*used..], searched) {
-        let (start, end) = (*used, *used + length);
-        let Some(known) = file.check(&bytes[start..end]) else {
-            return false;
+    text: &str,
+    lines: &mut Vec<CheckedLine<L::Known>>,
+) -> (usize, bool) {
+    let mut start = 0;
+    while let Some(length) = line_end(&text.as_bytes()[start..], 0) {
+        let end = start + length;
+        let known = text.get(start..end).and_then(|line| file.check(line));
+        let Some(known) = known else {
+            return (start, false);
         };
         lines.push(CheckedLine { start, end, known });
-        (*used, searched) = (end + 1, 0);
+        start = end + 1;
     }
-    bytes.get(*used) != Some(&0)
+    (start, text.as_bytes().get(start) != Some(&0))
 }
 
 /// The right to a thread.

@@ -46,7 +46,7 @@ struct OpenSegment {
     /// Nothing is written to it any more.
     is_sealed: bool,
     /// Reads what follows. The buffer is not used then.
-    ahead: Option<Box<Ahead>>,
+    ahead: Option<Box<Ahead<u64>>>,
     /// What follows could not be read ahead.
     is_ahead_over: bool,
 }
@@ -262,7 +262,7 @@ impl OpenSegment {
     }
 
     /// The next line, which is valid; `None` if the segment's lines end here.
-    fn checked_line(&mut self, index: &Index) -> StorageResult<Option<CheckedLine>> {
+    fn checked_line(&mut self, index: &Index) -> StorageResult<Option<CheckedLine<u64>>> {
         if let Some(ahead) = &mut self.ahead {
             if let Some(line) = ahead.take_line() {
                 return Ok(Some(line));
@@ -301,7 +301,7 @@ impl OpenSegment {
     }
 
     /// The line of this length, if its checksum is right.
-    fn check(&self, length: usize) -> StorageResult<CheckedLine> {
+    fn check(&self, length: usize) -> StorageResult<CheckedLine<u64>> {
         let (start, end) = (self.used, self.used + length);
         let cause = "the checksum does not match";
         let known = verified(&self.buffer[start..end], self.end.chain)
@@ -318,18 +318,20 @@ struct SegmentAhead {
 }
 
 impl Lines for SegmentAhead {
+    type Known = u64;
+
     fn read_on(&mut self, offset: u64, about: usize, out: &mut Vec<u8>) -> Option<usize> {
         self.segment.read_on(offset, about as u64, out).ok()
     }
 
-    fn check(&mut self, line: &[u8]) -> Option<u64> {
-        self.chain = verified(line, self.chain)?;
+    fn check(&mut self, line: &str) -> Option<u64> {
+        self.chain = verified(line.as_bytes(), self.chain)?;
         Some(self.chain)
     }
 }
 
 /// Reads the segment of `end` from there on, on a thread of its own.
-fn read_ahead(index: &Index, end: End) -> Option<Ahead> {
+fn read_ahead(index: &Index, end: End) -> Option<Ahead<u64>> {
     let journal = index.dir().to_owned();
     Ahead::start(end.offset, move || {
         // Whichever form the segment has by now: the checksums tell that it is the same.

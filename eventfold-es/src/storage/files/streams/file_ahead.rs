@@ -31,6 +31,8 @@ impl FileAhead {
 }
 
 impl Lines for FileAhead {
+    type Known = u64;
+
     fn read_on(&mut self, offset: u64, about: usize, out: &mut Vec<u8>) -> Option<usize> {
         let start = out.len();
         let most = usize::try_from(self.limit.saturating_sub(offset)).unwrap_or(usize::MAX);
@@ -41,7 +43,7 @@ impl Lines for FileAhead {
         Some(read)
     }
 
-    fn check(&mut self, line: &[u8]) -> Option<u64> {
-        event_line::verified_position(line, self.seed)
+    fn check(&mut self, line: &str) -> Option<u64> {
+        event_line::verified_position(line.as_bytes(), self.seed)
     }
 }
