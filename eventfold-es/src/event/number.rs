@@ -28,6 +28,12 @@ impl<'a> Digits<'a> {
         (is_usual && (digits.len() == 1 || digits[0] != b'0')).then_some(Self(digits))
     }
 
+    /// All of `bytes`, which were found to be digits in this form.
+    #[inline]
+    pub(crate) fn found(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
     pub(crate) fn len(self) -> usize {
         self.0.len()
     }

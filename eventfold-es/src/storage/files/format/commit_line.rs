@@ -32,6 +32,10 @@ use crate::storage::encoding::sealed::{seal, split_sum};
 use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::journal::batch::JournalBatch;
 
+mod outline;
+
+pub(crate) use outline::Outline;
+
 /// The version of the journal's format, in the header of each segment.
 pub(crate) const FORMAT: u64 = 2;
 /// The format of development versions, which were never released.
@@ -384,6 +388,15 @@ impl<'a> CommitLine<'a> {
         match Self::read_own(line) {
             Some(own) => Ok(own),
             None => Self::read_json(line),
+        }
+    }
+
+    /// As [`read_text`](Self::read_text). `outline` is the line's, if it has one.
+    #[inline]
+    pub(crate) fn read_outlined(line: &'a str, outline: Option<&Outline>) -> Result<Self, String> {
+        match outline.and_then(|outline| outline.read(line)) {
+            Some(outlined) => Ok(outlined),
+            None => Self::read_text(line),
         }
     }
 
@@ -935,6 +948,86 @@ mod tests {
                 "{changed}"
             );
         }
+    }
+
+    /// What is read of `line` by its outline; `None` if it has none.
+    fn read_by_outline(line: &str) -> Option<CommitLine<'_>> {
+        let outline = Outline::of(line)?;
+        Some(outline.read(line).expect("the line has this outline"))
+    }
+
+    fn text(line: Vec<u8>) -> String {
+        String::from_utf8(line).expect("it is text")
+    }
+
+    #[test]
+    fn a_commit_is_read_by_its_outline_as_a_json_parser_reads_it() {
+        let tricky = r#"[{"sum":"0123456789abcdef"},{"type":"A","sum":"0123456789abcdef"}]"#;
+        let long = format!("{:?}", "é".repeat(100_000));
+        for (id, payload) in [
+            ("alice", "null"),
+            ("é", r#"{"é":"é"}"#),
+            ("", tricky),
+            ("alice", &long),
+        ] {
+            let line = text(written(id, &[payload]));
+            let outlined = read_by_outline(&line).expect("it has an outline");
+            assert_alike(
+                &outlined,
+                &CommitLine::read_json(&line).expect("it is JSON"),
+            );
+        }
+    }
+
+    #[test]
+    fn only_a_commit_of_one_event_of_one_stream_in_our_form_has_an_outline() {
+        let line = text(written("alice", &["null"]));
+        for (ours, other) in [
+            ("{\"len\":  ", "{\"len\": 1"),
+            ("\"pos\":17,\"count\"", "\"pos\":0,\"count\""),
+            ("\"pos\":17,\"count\"", "\"pos\":017,\"count\""),
+            ("\"pos\":17,\"count\"", "\"pos\": 17,\"count\""),
+            (
+                "\"pos\":17,\"count\"",
+                "\"pos\":18446744073709551615,\"count\"",
+            ),
+            ("\"count\":1,\"ms\"", "\"count\":2,\"ms\""),
+            ("\"count\":1,\"ms\"", "\"count\":10,\"ms\""),
+            ("\"durable\":12", "\"durable\":"),
+            ("\"durable\":12", "\"durable\":12.0"),
+            ("\"type\":\"account\"", "\"type\":\"acc\\u006funt\""),
+            ("\"id\":\"alice\"", "\"id\":\"al\\u0069ce\""),
+            ("\"id\":\"alice\"", "\"id\":\"alice\",\"more\":1"),
+            ("\"version\":3,\"offset\"", "\"version\":0,\"offset\""),
+            ("\"offset\":412", "\"offset\":-1"),
+            ("\"count\":1}]", "\"count\":0}]"),
+            ("\"count\":1}]", "\"count\":2}]"),
+            ("\"count\":1}]", "\"count\":1,\"adopted\":true}]"),
+            ("[{\"len\":  ", "[{\"len\": 1"),
+            ("[{\"len\":", "[{\"len\" :"),
+            (",\"pos\":17,\"sum\"", ",\"later\":1,\"pos\":17,\"sum\""),
+            (",\"pos\":17,\"sum\"", ",\"pos\":17, \"sum\""),
+            ("}],\"sum\"", "} ],\"sum\""),
+            ("}],\"sum\"", "},{}],\"sum\""),
+            ("}],\"sum\"", "}],\"later\":1,\"sum\""),
+        ] {
+            // The same length is stated, unless it is changed here.
+            let changed = line.replacen(ours, other, 1);
+            assert_ne!(changed, line, "{ours}");
+            assert!(Outline::of(&changed).is_none(), "{changed}");
+            let mut right = changed.clone().into_bytes();
+            if !ours.starts_with('{') {
+                let body = changed.rfind(",\"sum\"").expect("it has a checksum");
+                let digits = format!("{body:>10}");
+                right[7..17].copy_from_slice(digits.as_bytes());
+            }
+            let right = text(right);
+            assert!(Outline::of(&right).is_none(), "{right}");
+        }
+        assert!(Outline::of(&format!("{line} ")).is_none());
+        assert!(Outline::of(&text(written("alice", &["1", "2"]))).is_none());
+        assert!(Outline::of(&text(written_of_several())).is_none());
+        assert!(Outline::of("").is_none());
     }
 
     #[test]

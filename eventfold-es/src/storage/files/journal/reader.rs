@@ -7,7 +7,7 @@ use crate::storage::encoding::event_line::line_end;
 use crate::storage::encoding::sealed::verified;
 use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::ahead::{Ahead, CheckedLine, Lines};
-use crate::storage::files::format::commit_line::CommitLine;
+use crate::storage::files::format::commit_line::{CommitLine, Outline};
 use crate::storage::files::journal::Index;
 use crate::storage::files::journal::end::End;
 use crate::storage::files::journal::readers::Reading;
@@ -46,7 +46,7 @@ struct OpenSegment {
     /// Nothing is written to it any more.
     is_sealed: bool,
     /// Reads what follows. The buffer is not used then.
-    ahead: Option<Box<Ahead<u64>>>,
+    ahead: Option<Box<Ahead<KnownCommit>>>,
     /// What follows could not be read ahead.
     is_ahead_over: bool,
 }
@@ -224,11 +224,11 @@ impl OpenSegment {
         read: impl FnOnce(&CommitLine<'_>) -> Result<u64, E>,
     ) -> Result<Option<u64>, E> {
         let offset = self.end.offset;
-        let Some(line) = self.take_line(index)? else {
+        let Some((line, outline)) = self.take_line(index)? else {
             return Ok(None);
         };
         let commit = match &self.ahead {
-            Some(ahead) => CommitLine::read_text(&ahead.text()[line]),
+            Some(ahead) => CommitLine::read_outlined(&ahead.text()[line], outline.as_ref()),
             None => CommitLine::read(&self.buffer[line]),
         };
         let commit =
@@ -249,20 +249,23 @@ impl OpenSegment {
 
     /// Checks the next line and moves past it. Returns where it is in the buffer, or in what was read
     /// ahead; `None` if the segment's lines end here.
-    fn take_line(&mut self, index: &Index) -> StorageResult<Option<Range<usize>>> {
+    fn take_line(
+        &mut self,
+        index: &Index,
+    ) -> StorageResult<Option<(Range<usize>, Option<Outline>)>> {
         let Some(CheckedLine { start, end, known }) = self.checked_line(index)? else {
             return Ok(None);
         };
-        self.end.chain = known;
+        self.end.chain = known.chain;
         self.end.offset += (end - start) as u64 + 1;
         if self.ahead.is_none() {
             self.used = end + 1;
         }
-        Ok(Some(start..end))
+        Ok(Some((start..end, known.outline)))
     }
 
     /// The next line, which is valid; `None` if the segment's lines end here.
-    fn checked_line(&mut self, index: &Index) -> StorageResult<Option<CheckedLine<u64>>> {
+    fn checked_line(&mut self, index: &Index) -> StorageResult<Option<CheckedLine<KnownCommit>>> {
         if let Some(ahead) = &mut self.ahead {
             if let Some(line) = ahead.take_line() {
                 return Ok(Some(line));
@@ -301,16 +304,29 @@ impl OpenSegment {
     }
 
     /// The line of this length, if its checksum is right.
-    fn check(&self, length: usize) -> StorageResult<CheckedLine<u64>> {
+    fn check(&self, length: usize) -> StorageResult<CheckedLine<KnownCommit>> {
         let (start, end) = (self.used, self.used + length);
         let cause = "the checksum does not match";
-        let known = verified(&self.buffer[start..end], self.end.chain)
+        let chain = verified(&self.buffer[start..end], self.end.chain)
             .ok_or_else(|| StorageError::damaged(self.segment.path(), self.end.offset, cause))?;
+        let known = KnownCommit {
+            chain,
+            outline: None,
+        };
         Ok(CheckedLine { start, end, known })
     }
 }
 
-/// A segment that is read ahead. What is known of its lines are their checksums.
+/// What is known of a line whose checksum is right.
+#[derive(Debug, Clone, Copy)]
+struct KnownCommit {
+    /// The checksum.
+    chain: u64,
+    /// Where its members are, if that was found out.
+    outline: Option<Outline>,
+}
+
+/// A segment that is read ahead.
 struct SegmentAhead {
     segment: SegmentFile,
     /// The checksum of the line before.
@@ -318,20 +334,23 @@ struct SegmentAhead {
 }
 
 impl Lines for SegmentAhead {
-    type Known = u64;
+    type Known = KnownCommit;
 
     fn read_on(&mut self, offset: u64, about: usize, out: &mut Vec<u8>) -> Option<usize> {
         self.segment.read_on(offset, about as u64, out).ok()
     }
 
-    fn check(&mut self, line: &str) -> Option<u64> {
+    fn check(&mut self, line: &str) -> Option<KnownCommit> {
         self.chain = verified(line.as_bytes(), self.chain)?;
-        Some(self.chain)
+        Some(KnownCommit {
+            chain: self.chain,
+            outline: Outline::of(line),
+        })
     }
 }
 
 /// Reads the segment of `end` from there on, on a thread of its own.
-fn read_ahead(index: &Index, end: End) -> Option<Ahead<u64>> {
+fn read_ahead(index: &Index, end: End) -> Option<Ahead<KnownCommit>> {
     let journal = index.dir().to_owned();
     Ahead::start(end.offset, move || {
         // Whichever form the segment has by now: the checksums tell that it is the same.
