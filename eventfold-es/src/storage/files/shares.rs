@@ -1,4 +1,4 @@
-//! Work on the files of many streams, when a store is opened: [`in_shares`].
+//! Work on the files of many streams, when a store is opened and after a crash: [`in_shares`].
 
 use std::panic::resume_unwind;
 use std::thread;

@@ -1,4 +1,5 @@
-//! Replays the journal's newest commits into the streams' files, if the store was not closed.
+//! Gathers the lines of the journal's newest commits by stream, if the store was not closed, to be replayed onto the
+//! streams' files: here, or later.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -109,9 +110,8 @@ impl Redo {
         Ok(())
     }
 
-    /// Makes sure that the streams' files have the commit's lines, at the latest when
-    /// [`finish`](Self::finish) is called. The lines are written even if they are there: the system's
-    /// memory may differ from the disk.
+    /// Gathers the commit's lines. They are in the streams' files at the latest when [`finish`](Self::finish) has
+    /// returned, but for those that were [left](Self::leave).
     pub(crate) fn commit(&mut self, commit: &CommitLine<'_>) -> StorageResult<()> {
         for part in commit.parts() {
             if !part.is_of_stream || part.events.is_empty() {

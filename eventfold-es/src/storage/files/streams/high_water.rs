@@ -8,8 +8,7 @@
 //!
 //! A note is 64 bytes: the hash of the stream's name, the version and position of its last event,
 //! the hash of that event's line, the hash of all lines of other programs, the length of the stream's file,
-//! and a checksum. The last
-//! note of a stream counts. The notes of a checkpoint end with a note that states their place in
+//! and a checksum. The last note of a stream counts. The notes of a checkpoint end with a note that states their place in
 //! the journal. If this is not the checkpoint's place, or a note is damaged, all marks are read
 //! from the journal again.
 
