@@ -193,6 +193,45 @@ pub(crate) fn read_at(file: &std::fs::File, bytes: &mut [u8], offset: u64) -> io
     Ok(filled)
 }
 
+/// Appends to `bytes` what is in the file from `offset` on: at least `least` bytes, or all there are. Returns how many.
+/// As with [`read_at`], only one thread may read the file at a time.
+#[cfg(unix)]
+pub(crate) fn read_on(
+    file: &std::fs::File,
+    bytes: &mut Vec<u8>,
+    offset: u64,
+    least: usize,
+) -> io::Result<usize> {
+    let start = bytes.len();
+    // The system writes into memory that was not filled with zeros before.
+    bytes.reserve(least);
+    loop {
+        let filled = bytes.len() - start;
+        if filled >= least {
+            return Ok(filled);
+        }
+        let read = || {
+            let spare = rustix::buffer::spare_capacity(bytes);
+            Ok(rustix::io::pread(file, spare, offset + filled as u64)?)
+        };
+        if uninterrupted(read)? == 0 {
+            return Ok(filled);
+        }
+    }
+}
+
+/// As on other systems.
+#[cfg(not(unix))]
+pub(crate) fn read_on(
+    mut file: &std::fs::File,
+    bytes: &mut Vec<u8>,
+    offset: u64,
+    least: usize,
+) -> io::Result<usize> {
+    file.seek(SeekFrom::Start(offset))?;
+    file.take(least as u64).read_to_end(bytes)
+}
+
 #[cfg(unix)]
 fn read_some_at(file: &std::fs::File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
     std::os::unix::fs::FileExt::read_at(file, bytes, offset)

@@ -5,7 +5,7 @@
 //! is removed only when the other one is. An open file stays readable when it is removed.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::storage::encoding::sealed::{SUM_LEN, split_sum};
@@ -31,8 +31,6 @@ pub(crate) enum SegmentFile {
 pub(crate) struct Plain {
     file: File,
     path: PathBuf,
-    /// Where the next read without an offset begins; `None` if that is not known.
-    at: Option<u64>,
 }
 
 /// The bytes of a segment, without the zeros at its end, as far as they can be read.
@@ -67,11 +65,7 @@ impl SegmentFile {
     pub(crate) fn open_if_there(journal: &Path, first: u64) -> StorageResult<Option<Self>> {
         let path = segment_path(journal, first);
         if let Some(file) = disk::open_if_there(&path)? {
-            return Ok(Some(Self::Plain(Plain {
-                file,
-                path,
-                at: Some(0),
-            })));
+            return Ok(Some(Self::Plain(Plain { file, path })));
         }
         let path = compressed_path(journal, first);
         let Some(file) = disk::open_if_there(&path)? else {
@@ -240,22 +234,12 @@ impl Plain {
         Ok(found.len())
     }
 
-    fn read_on(&mut self, offset: u64, about: u64, out: &mut Vec<u8>) -> StorageResult<usize> {
-        let mut read = || -> io::Result<usize> {
-            if self.at != Some(offset) {
-                self.file.seek(SeekFrom::Start(offset))?;
-            }
-            self.at = None;
-            let read = (&mut self.file).take(about).read_to_end(out)?;
-            self.at = Some(offset + read as u64);
-            Ok(read)
-        };
-        read().map_err(|e| self.failed(e))
+    fn read_on(&self, offset: u64, about: u64, out: &mut Vec<u8>) -> StorageResult<usize> {
+        let about = usize::try_from(about).unwrap_or(usize::MAX);
+        disk::read_on(&self.file, out, offset, about).map_err(|e| self.failed(e))
     }
 
-    fn read_at(&mut self, offset: u64, bytes: &mut [u8]) -> StorageResult<usize> {
-        // On some systems this moves the place of the next read.
-        self.at = None;
+    fn read_at(&self, offset: u64, bytes: &mut [u8]) -> StorageResult<usize> {
         disk::read_at(&self.file, bytes, offset).map_err(|e| self.failed(e))
     }
 
