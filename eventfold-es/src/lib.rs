@@ -146,6 +146,7 @@ pub mod personal;
 mod personal;
 mod report;
 pub(crate) mod runtime;
+mod scan;
 pub(crate) mod storage;
 mod store;
 mod sync;

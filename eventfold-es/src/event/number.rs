@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer};
 
+use crate::scan::digits_length;
+
 /// A whole number, read already or still text. A line has many numbers, and most readers need few of them.
 #[derive(Clone, Copy)]
 pub(crate) enum Number<'a> {
@@ -22,8 +24,7 @@ impl<'a> Digits<'a> {
     /// The digits at the beginning of `bytes`; `None` if they are not a number in this form.
     #[inline]
     pub(crate) fn at_start(bytes: &'a [u8]) -> Option<Self> {
-        let length = bytes.iter().position(|byte| !byte.is_ascii_digit());
-        let digits = &bytes[..length.unwrap_or(bytes.len())];
+        let digits = &bytes[..digits_length(bytes)];
         let is_usual = (1..=Self::MOST).contains(&digits.len());
         (is_usual && (digits.len() == 1 || digits[0] != b'0')).then_some(Self(digits))
     }

@@ -24,10 +24,12 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use crate::storage::encoding::sealed::{split_sum, sum_and_end, write_sum};
 
 mod common;
+mod outline;
 mod own;
 pub(crate) mod spare;
 
 pub(crate) use common::Common;
+pub(crate) use outline::{EventOutline, Span};
 pub(crate) use own::Rest;
 
 use crate::domain::command::Fingerprint;
@@ -351,19 +353,32 @@ pub(crate) fn state_length(out: &mut [u8], start: usize) {
 }
 
 /// The `len` that one of our lines states.
+#[inline]
 fn stated_length(line: &[u8]) -> Option<usize> {
     let (digits, rest) = line.strip_prefix(HEAD)?.split_first_chunk::<LEN_DIGITS>()?;
-    let digits = digits.trim_ascii_start();
-    let is_number = rest.first() == Some(&b',') && digits.first().is_some_and(|d| *d != b'0');
-    let mut length = 0_usize;
-    for digit in digits {
-        let digit = digit.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        length = length.checked_mul(10)?.checked_add(usize::from(digit))?;
+    if rest.first() != Some(&b',') {
+        return None;
     }
-    is_number.then_some(length)
+    // Most lines have fewer than 100,000 bytes.
+    match digits.split_first_chunk() {
+        Some((b"     ", digits)) => padded_number(digits),
+        _ => padded_number(digits),
+    }
+}
+
+/// The number in `digits`, which is not 0. There may be spaces before it.
+#[inline]
+fn padded_number(digits: &[u8]) -> Option<usize> {
+    let (mut number, mut is_number) = (0, true);
+    // No early exit, so that the processor need not guess how many digits there are.
+    for digit in digits {
+        let value = u64::from(digit.wrapping_sub(b'0'));
+        let is_space = *digit == b' ' && number == 0;
+        // There is no leading zero.
+        is_number &= is_space || (value <= 9 && number + value > 0);
+        number = number * 10 + if is_space { 0 } else { value };
+    }
+    (is_number && number > 0).then(|| usize::try_from(number).ok())?
 }
 
 /// The end of the first line in `bytes`, `None` if there is no line end. The first `searched` bytes
@@ -525,15 +540,32 @@ pub(crate) fn read(line: &[u8], seed: u64) -> Result<Line<'_>, LineError> {
     )
 }
 
-/// The position of one of our lines, if its checksum is right.
-pub(crate) fn verified_position(line: &[u8], seed: u64) -> Option<u64> {
-    opened(line, seed).map(|(_, position)| position)
+/// What is known of one of our lines whose checksum is right.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Verified {
+    position: u64,
+    /// `None` if it is not known, or if the line is not in exactly our form.
+    outline: Option<EventOutline>,
 }
 
-/// Reads a line whose [`verified_position`] is known.
-pub(crate) fn read_verified(line: &str, position: u64) -> Result<Line<'_>, LineError> {
+/// What is known of `line`, if it is one of ours and its checksum is right. Its outline, if it is `outlined`.
+pub(crate) fn verified(line: &str, seed: u64, outlined: bool) -> Option<Verified> {
+    let (body, position) = opened(line.as_bytes(), seed)?;
+    let body = line.get(..body.len()).filter(|_| outlined);
+    Some(Verified {
+        position,
+        outline: body.and_then(|body| EventOutline::of(body, position)),
+    })
+}
+
+/// Reads `line`, of which this is known.
+#[inline]
+pub(crate) fn read_verified<'a>(line: &'a str, known: &Verified) -> Result<Line<'a>, LineError> {
+    if let Some(read) = known.outline.and_then(|outline| outline.read(line)) {
+        return Ok(read);
+    }
     let body = stated_length(line.as_bytes()).and_then(|length| line.get(..length));
-    read_body(line, body.map(|body| (body, position)))
+    read_body(line, body.map(|body| (body, known.position)))
 }
 
 /// Reads a line. `own` are the part before its position and its position, if its checksum is right.

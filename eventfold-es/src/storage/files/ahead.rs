@@ -1,13 +1,14 @@
 //! Reads lines on a thread of its own, ahead of a reader that reads on and on: [`Ahead`].
 //!
 //! The thread decodes compressed blocks, finds the lines and checks their checksums, so the reader only
-//! reads what is in them. It tells no error. It ends where the valid lines end, and whoever reads on from
+//! reads what is in them. While the reader has lines to read, the thread also finds the members of the next ones,
+//! so that neither of the two waits for the other for long. It tells no error. It ends where the valid lines end, and whoever reads on from
 //! there finds out why.
 
 use std::fmt;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, LazyLock};
 use std::thread;
 
 use crate::storage::encoding::event_line::line_end;
@@ -36,21 +37,23 @@ static MOST: LazyLock<usize> = LazyLock::new(|| {
 /// A file of lines.
 pub(crate) trait Lines: Sized {
     /// What is known of a line whose checksum is right.
-    type Known: Copy + fmt::Debug + Send + 'static;
+    type Known: fmt::Debug + Send + 'static;
 
     /// Adds bytes from `offset` on to `out`, about so many. Returns how many: 0 at the end. `None`
     /// if they cannot be read.
     fn read_on(&mut self, offset: u64, about: usize, out: &mut Vec<u8>) -> Option<usize>;
 
     /// What is known of the next line, which has no line end, after its checksum was found right. `None` if
-    /// it is wrong.
-    fn check(&mut self, line: &str) -> Option<Self::Known>;
+    /// it is wrong. `in_detail` says to find out what saves the reader time.
+    fn check(&mut self, line: &str, in_detail: bool) -> Option<Self::Known>;
 }
 
 /// The lines that follow in a file, read ahead. Its thread ends with it.
 #[derive(Debug)]
 pub(crate) struct Ahead<K> {
     pieces: Receiver<Piece<K>>,
+    /// How many pieces it has not taken yet.
+    waiting: Arc<AtomicUsize>,
     piece: Piece<K>,
     /// How many lines of the piece were taken.
     taken: usize,
@@ -68,17 +71,17 @@ struct Piece<K> {
 }
 
 /// A line that is whole and valid.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct CheckedLine<K> {
+#[derive(Debug)]
+struct CheckedLine<K> {
     /// Where it begins in the text.
-    pub(crate) start: usize,
+    start: usize,
     /// Where its line end is.
-    pub(crate) end: usize,
+    end: usize,
     /// What [`Lines::check`] returned.
-    pub(crate) known: K,
+    known: K,
 }
 
-impl<K: Copy + Send + 'static> Ahead<K> {
+impl<K: Send + 'static> Ahead<K> {
     /// Reads what `open` opens from `offset` on. `None` if there are as many threads already as processors to
     /// run them, or if no thread can be started.
     pub(crate) fn start<L: Lines<Known = K>>(
@@ -88,9 +91,15 @@ impl<K: Copy + Send + 'static> Ahead<K> {
         let turn = Turn::take()?;
         let (sender, pieces) = channel();
         let (spare, used) = channel();
+        let waiting = Arc::<AtomicUsize>::default();
+        let reader = Reader {
+            pieces: sender,
+            waiting: waiting.clone(),
+            spare: used,
+        };
         let read = move || {
             if let Some(lines) = open() {
-                read(lines, offset, &sender, &used);
+                read(lines, offset, &reader);
             }
             drop(turn);
         };
@@ -98,6 +107,7 @@ impl<K: Copy + Send + 'static> Ahead<K> {
         thread::Builder::new().name(name).spawn(read).ok()?;
         Some(Self {
             pieces,
+            waiting,
             piece: Piece::new(),
             taken: 0,
             read: Vec::new(),
@@ -105,19 +115,26 @@ impl<K: Copy + Send + 'static> Ahead<K> {
         })
     }
 
-    /// The next line, which is in [`text`](Self::text) then. `None` if the thread has ended.
+    /// Moves to the next line. `None` if the thread has ended: it is at the last line then, if there was one.
     #[inline]
-    pub(crate) fn take_line(&mut self) -> Option<CheckedLine<K>> {
+    pub(crate) fn next(&mut self) -> Option<(&str, &K)> {
         if self.taken == self.piece.lines.len() {
             self.take_piece()?;
         }
-        let line = self.piece.lines.get(self.taken).copied();
         self.taken += 1;
-        line
+        self.line()
+    }
+
+    /// The line that it has moved to, and what is known of it.
+    #[inline]
+    pub(crate) fn line(&self) -> Option<(&str, &K)> {
+        let CheckedLine { start, end, known } = self.piece.lines.get(self.taken.checked_sub(1)?)?;
+        Some((self.piece.text.get(*start..*end)?, known))
     }
 
     fn take_piece(&mut self) -> Option<()> {
         let next = self.pieces.recv().ok()?;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
         self.read.push(std::mem::replace(&mut self.piece, next));
         self.taken = 0;
         if self.read.len() >= GIVEN_BACK {
@@ -127,11 +144,6 @@ impl<K: Copy + Send + 'static> Ahead<K> {
             }
         }
         Some(())
-    }
-
-    /// The text of the lines.
-    pub(crate) fn text(&self) -> &str {
-        &self.piece.text
     }
 }
 
@@ -144,13 +156,30 @@ impl<K> Piece<K> {
     }
 }
 
-/// Reads and checks lines from `offset` on, as long as they are valid and somebody takes them.
-fn read<L: Lines>(
-    mut file: L,
-    mut offset: u64,
-    pieces: &Sender<Piece<L::Known>>,
-    spare: &Receiver<Piece<L::Known>>,
-) {
+/// Whoever takes the lines, as their thread sees it.
+struct Reader<K> {
+    pieces: Sender<Piece<K>>,
+    /// How many pieces it has not taken yet.
+    waiting: Arc<AtomicUsize>,
+    /// Gives back pieces that were read.
+    spare: Receiver<Piece<K>>,
+}
+
+impl<K> Reader<K> {
+    /// Hands over a piece. False if the reader has ended.
+    fn hand(&self, piece: Piece<K>) -> bool {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.pieces.send(piece).is_ok()
+    }
+
+    /// Whether it has a piece for when it has read the present one.
+    fn has_enough(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// Reads and checks lines from `offset` on, as long as they are valid and `reader` takes them.
+fn read<L: Lines>(mut file: L, mut offset: u64, reader: &Reader<L::Known>) {
     // The bytes behind the lines of the piece before: the beginning of a line.
     let mut begun = Vec::new();
     let mut new = PIECES - 1;
@@ -158,7 +187,7 @@ fn read<L: Lines>(
         let spare = if new > 0 {
             new -= 1;
             Piece::new()
-        } else if let Ok(read) = spare.recv() {
+        } else if let Ok(read) = reader.spare.recv() {
             read
         } else {
             return;
@@ -173,7 +202,7 @@ fn read<L: Lines>(
             let wanted = PIECE.max(2 * bytes.len());
             let is_end = fill(&mut file, offset, wanted, &mut bytes);
             let (text, behind, is_text) = text_of(bytes);
-            let (used, are_valid) = check(&mut file, &text, &mut lines);
+            let (used, are_valid) = check(&mut file, &text, &mut lines, reader.has_enough());
             let is_over = is_end || !is_text || !are_valid;
             if is_over || !lines.is_empty() {
                 begun.extend_from_slice(&text.as_bytes()[used..]);
@@ -184,8 +213,7 @@ fn read<L: Lines>(
             bytes = text.into_bytes();
             bytes.extend_from_slice(&behind);
         };
-        // Whoever read may have ended.
-        if lines.is_empty() || pieces.send(Piece { text, lines }).is_err() || is_over {
+        if lines.is_empty() || !reader.hand(Piece { text, lines }) || is_over {
             return;
         }
     }
@@ -223,11 +251,14 @@ fn check<L: Lines>(
     file: &mut L,
     text: &str,
     lines: &mut Vec<CheckedLine<L::Known>>,
+    in_detail: bool,
 ) -> (usize, bool) {
     let mut start = 0;
     while let Some(length) = line_end(&text.as_bytes()[start..], 0) {
         let end = start + length;
-        let known = text.get(start..end).and_then(|line| file.check(line));
+        let known = text
+            .get(start..end)
+            .and_then(|line| file.check(line, in_detail));
         let Some(known) = known else {
             return (start, false);
         };

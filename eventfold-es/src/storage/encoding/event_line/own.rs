@@ -1,14 +1,11 @@
 //! Reads a line in exactly the form in which this crate writes it. This saves most of the time of a
 //! general JSON reader. Any line in another form is left to the general reader.
-//!
-//! The line states the lengths of payload and `meta`. A checksum proves that they are as written.
-//! The code that decodes them finds out whether they are valid JSON.
 
 use std::borrow::Cow;
 
-use memchr::memchr2;
-
 use crate::event::{Digits, Number};
+use crate::scan::text_length;
+use crate::storage::encoding::event_line::outline::EventOutline;
 use crate::storage::encoding::event_line::{HEAD, LEN_DIGITS, Line, stated_length};
 
 impl<'a> Line<'a> {
@@ -16,15 +13,9 @@ impl<'a> Line<'a> {
     /// has checked that the stated length is the length of `body`.
     #[inline]
     pub(crate) fn read_own(body: &'a str, position: u64) -> Option<Self> {
-        let mut rest = Rest::new(body);
-        // The stated length is already checked.
-        rest.bytes = rest.bytes.get(HEAD.len() + LEN_DIGITS + 1..)?;
-        rest.members(position)
+        EventOutline::of(body, position)?.read(body)
     }
 }
-
-/// The line is not in our own form.
-struct NotOurs;
 
 /// A line, and its bytes that are still to be read.
 #[derive(Debug)]
@@ -63,57 +54,6 @@ impl<'a> Rest<'a> {
         Some(length)
     }
 
-    /// The members of the event at `position` after its length. There must be no others.
-    #[inline]
-    fn members(&mut self, position: u64) -> Option<Line<'a>> {
-        self.pass(b"\"sizes\":[")?;
-        let data = self.number()?;
-        self.pass(b",")?;
-        let meta = self.number()?;
-        self.pass(b"],\"type\":\"")?;
-        let name = Cow::Borrowed(self.text()?);
-        self.pass(b",\"data\":")?;
-        let data = self.take(data)?;
-        self.pass(b",\"ts\":")?;
-        let time = self.later()?;
-        let id = self.member(b",\"id\":\"", Self::text).ok()?;
-        let actor = self.member(b",\"actor\":\"", Self::text).ok()?;
-        let meta = if meta == 0 {
-            None
-        } else {
-            self.pass(b",\"meta\":")?;
-            Some(self.take(meta)?)
-        };
-        self.pass(b",\"version\":")?;
-        let version = self.later()?;
-        self.pass(b",\"ms\":")?;
-        let ms = self.later()?;
-        let key = self.member(b",\"key\":\"", Self::text).ok()?;
-        let command = match key {
-            Some(_) => self.member(b",\"command\":\"", Self::text).ok()?,
-            None => None,
-        };
-        let tags = match self.pass(b",\"tags\":[") {
-            Some(()) => self.texts()?,
-            None => Vec::new(),
-        };
-        self.is_empty().then_some(())?;
-        Some(Line {
-            name,
-            data,
-            time,
-            id: id.map(Cow::Borrowed),
-            actor: actor.map(Cow::Borrowed),
-            meta,
-            version: Some(version),
-            ms: Some(ms),
-            position: Some(position),
-            key: key.map(Cow::Borrowed),
-            command: command.map(Cow::Borrowed),
-            tags,
-        })
-    }
-
     /// The beginning of a line with its length.
     #[inline]
     pub(crate) fn length(&mut self) -> Option<usize> {
@@ -122,8 +62,16 @@ impl<'a> Rest<'a> {
         Some(length)
     }
 
+    /// Passes the beginning of a line with its length, whatever it is.
+    #[inline]
+    pub(crate) fn skip_length(&mut self) -> Option<()> {
+        self.bytes = self.bytes.get(HEAD.len() + LEN_DIGITS + 1..)?;
+        Some(())
+    }
+
     /// The next `length` bytes, at least one.
-    fn take(&mut self, length: u64) -> Option<&'a str> {
+    #[inline]
+    pub(crate) fn take(&mut self, length: u64) -> Option<&'a str> {
         let start = self.start();
         let length = usize::try_from(length).ok().filter(|length| *length > 0)?;
         self.bytes = self.bytes.get(length..)?;
@@ -154,36 +102,24 @@ impl<'a> Rest<'a> {
         Some(())
     }
 
-    /// The texts of an array whose opening bracket was passed, at least one.
-    fn texts(&mut self) -> Option<Vec<Cow<'a, str>>> {
+    /// The texts of an array, at least one. Its opening bracket was passed, and nothing is behind it.
+    pub(crate) fn texts(mut self) -> Option<Vec<Cow<'a, str>>> {
         let mut texts = Vec::new();
         loop {
             self.pass(b"\"")?;
             texts.push(Cow::Borrowed(self.text()?));
             if self.pass(b"]").is_some() {
-                return Some(texts);
+                return self.is_empty().then_some(texts);
             }
             self.pass(b",")?;
         }
     }
 
-    /// The value that `read` reads after `name`, if `name` comes next.
-    #[inline]
-    fn member<const N: usize, T>(
-        &mut self,
-        name: &[u8; N],
-        read: impl FnOnce(&mut Self) -> Option<T>,
-    ) -> Result<Option<T>, NotOurs> {
-        match self.pass(name) {
-            Some(()) => read(self).map(Some).ok_or(NotOurs),
-            None => Ok(None),
-        }
-    }
-
     /// The rest of a string whose quote was passed. The string must have no escapes.
+    #[inline]
     pub(crate) fn text(&mut self) -> Option<&'a str> {
         let start = self.start();
-        let length = memchr2(b'"', b'\\', self.bytes)?;
+        let length = text_length(self.bytes)?;
         self.bytes = &self.bytes[length..];
         let text = self.since(start)?;
         self.pass(b"\"")?;
@@ -198,6 +134,7 @@ impl<'a> Rest<'a> {
         Some(Number::Text(digits))
     }
 
+    #[inline]
     pub(crate) fn number(&mut self) -> Option<u64> {
         let bytes = self.bytes;
         let (mut number, mut length) = (0_u64, 0);

@@ -26,7 +26,7 @@ use crate::event::one_or_many::OneOrMany;
 use crate::event::{Number, StoredEvent};
 use crate::storage::encoding::event_line;
 use crate::storage::encoding::event_line::{
-    Encoded, Line, Rest, begin_line, state_length, write_number,
+    Encoded, EventOutline, Line, Rest, begin_line, state_length, write_number,
 };
 use crate::storage::encoding::sealed::{seal, split_sum};
 use crate::storage::error::{StorageError, StorageResult};
@@ -287,8 +287,16 @@ struct Json<'a> {
 #[derive(Debug)]
 pub(crate) struct JournaledEvent<'a> {
     json: &'a str,
-    /// How many bytes are before its position, if the commit was read in our own form.
-    length: Option<usize>,
+    /// What is known of it, if the commit was read in our own form.
+    own: Option<OwnEvent<'a>>,
+}
+
+/// What is known of an event in our own form.
+#[derive(Debug)]
+enum OwnEvent<'a> {
+    /// How many bytes are before its position.
+    Length(usize),
+    Outline(&'a EventOutline),
 }
 
 impl<'a> JournaledEvent<'a> {
@@ -302,15 +310,21 @@ impl<'a> JournaledEvent<'a> {
         let json = rest.since(start)?;
         Some(Self {
             json,
-            length: Some(length),
+            own: Some(OwnEvent::Length(length)),
         })
     }
 
     /// Passes its members to `read`. `position` is the event's.
     #[inline]
     fn read<T>(&self, position: u64, read: impl FnOnce(&Line<'a>) -> T) -> serde_json::Result<T> {
-        let body = self.length.and_then(|length| self.json.get(..length));
-        let line = body.and_then(|body| Line::read_own(body, position));
+        let line = match self.own {
+            Some(OwnEvent::Outline(outline)) => outline.read(self.json),
+            Some(OwnEvent::Length(length)) => {
+                let body = self.json.get(..length);
+                body.and_then(|body| Line::read_own(body, position))
+            }
+            None => None,
+        };
         if let Some(line) = &line {
             return Ok(read(line));
         }
@@ -328,7 +342,7 @@ impl<'a, 'de: 'a> Deserialize<'de> for JournaledEvent<'a> {
         let json = <&'a RawValue>::deserialize(deserializer)?;
         Ok(Self {
             json: json.get(),
-            length: None,
+            own: None,
         })
     }
 }
@@ -393,7 +407,10 @@ impl<'a> CommitLine<'a> {
 
     /// As [`read_text`](Self::read_text). `outline` is the line's, if it has one.
     #[inline]
-    pub(crate) fn read_outlined(line: &'a str, outline: Option<&Outline>) -> Result<Self, String> {
+    pub(crate) fn read_outlined(
+        line: &'a str,
+        outline: Option<&'a Outline>,
+    ) -> Result<Self, String> {
         match outline.and_then(|outline| outline.read(line)) {
             Some(outlined) => Ok(outlined),
             None => Self::read_text(line),
@@ -950,12 +967,6 @@ mod tests {
         }
     }
 
-    /// What is read of `line` by its outline; `None` if it has none.
-    fn read_by_outline(line: &str) -> Option<CommitLine<'_>> {
-        let outline = Outline::of(line)?;
-        Some(outline.read(line).expect("the line has this outline"))
-    }
-
     fn text(line: Vec<u8>) -> String {
         String::from_utf8(line).expect("it is text")
     }
@@ -971,7 +982,8 @@ mod tests {
             ("alice", &long),
         ] {
             let line = text(written(id, &[payload]));
-            let outlined = read_by_outline(&line).expect("it has an outline");
+            let outline = Outline::of(&line).expect("it has an outline");
+            let outlined = outline.read(&line).expect("the line has this outline");
             assert_alike(
                 &outlined,
                 &CommitLine::read_json(&line).expect("it is JSON"),

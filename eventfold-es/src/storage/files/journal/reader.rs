@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::storage::encoding::event_line::line_end;
 use crate::storage::encoding::sealed::verified;
 use crate::storage::error::{StorageError, StorageResult};
-use crate::storage::files::ahead::{Ahead, CheckedLine, Lines};
+use crate::storage::files::ahead::{Ahead, Lines};
 use crate::storage::files::format::commit_line::{CommitLine, Outline};
 use crate::storage::files::journal::Index;
 use crate::storage::files::journal::end::End;
@@ -42,6 +42,8 @@ struct OpenSegment {
     end: End,
     buffer: Vec<u8>,
     used: usize,
+    /// Where the line that was taken last is in `buffer`, unless it was read ahead.
+    line: Range<usize>,
     chunk: u64,
     /// Nothing is written to it any more.
     is_sealed: bool,
@@ -205,12 +207,13 @@ impl OpenSegment {
             end,
             buffer: Vec::new(),
             used: 0,
+            line: 0..0,
             chunk,
             is_sealed: is_sealed(index, end.segment),
             ahead: None,
             is_ahead_over: false,
         };
-        if open.take_line(index)?.is_none() {
+        if !open.take_line(index)? {
             let cause = "the header is missing";
             return Err(StorageError::damaged(open.segment.path(), 0, cause));
         }
@@ -224,12 +227,12 @@ impl OpenSegment {
         read: impl FnOnce(&CommitLine<'_>) -> Result<u64, E>,
     ) -> Result<Option<u64>, E> {
         let offset = self.end.offset;
-        let Some((line, outline)) = self.take_line(index)? else {
+        if !self.take_line(index)? {
             return Ok(None);
-        };
-        let commit = match &self.ahead {
-            Some(ahead) => CommitLine::read_outlined(&ahead.text()[line], outline.as_ref()),
-            None => CommitLine::read(&self.buffer[line]),
+        }
+        let commit = match self.ahead.as_ref().and_then(|ahead| ahead.line()) {
+            Some((line, known)) => CommitLine::read_outlined(line, known.outline.as_ref()),
+            None => CommitLine::read(&self.buffer[self.line.clone()]),
         };
         let commit =
             commit.map_err(|cause| StorageError::damaged(self.segment.path(), offset, cause))?;
@@ -247,28 +250,13 @@ impl OpenSegment {
         self.is_ahead_over = false;
     }
 
-    /// Checks the next line and moves past it. Returns where it is in the buffer, or in what was read
-    /// ahead; `None` if the segment's lines end here.
-    fn take_line(
-        &mut self,
-        index: &Index,
-    ) -> StorageResult<Option<(Range<usize>, Option<Outline>)>> {
-        let Some(CheckedLine { start, end, known }) = self.checked_line(index)? else {
-            return Ok(None);
-        };
-        self.end.chain = known.chain;
-        self.end.offset += (end - start) as u64 + 1;
-        if self.ahead.is_none() {
-            self.used = end + 1;
-        }
-        Ok(Some((start..end, known.outline)))
-    }
-
-    /// The next line, which is valid; `None` if the segment's lines end here.
-    fn checked_line(&mut self, index: &Index) -> StorageResult<Option<CheckedLine<KnownCommit>>> {
+    /// Checks the next line and moves past it. False if the segment's lines end here.
+    fn take_line(&mut self, index: &Index) -> StorageResult<bool> {
         if let Some(ahead) = &mut self.ahead {
-            if let Some(line) = ahead.take_line() {
-                return Ok(Some(line));
+            if let Some((line, known)) = ahead.next() {
+                self.end.chain = known.chain;
+                self.end.offset += line.len() as u64 + 1;
+                return Ok(true);
             }
             // The lines end here, or the next one is not valid.
             self.ahead = None;
@@ -279,16 +267,17 @@ impl OpenSegment {
         let mut searched = self.used;
         loop {
             if self.buffer.get(self.used) == Some(&0) {
-                return Ok(None);
+                return Ok(false);
             }
             if let Some(length) = line_end(&self.buffer[self.used..], searched - self.used) {
-                return self.check(length).map(Some);
+                self.check(length)?;
+                return Ok(true);
             }
             if self.chunk >= AHEAD_FROM && !self.is_ahead_over {
                 self.ahead = read_ahead(index, self.end).map(Box::new);
                 self.is_ahead_over = self.ahead.is_none();
                 if self.ahead.is_some() {
-                    return self.checked_line(index);
+                    return self.take_line(index);
                 }
             }
             self.buffer.drain(..self.used);
@@ -297,28 +286,27 @@ impl OpenSegment {
             let offset = self.end.offset + searched as u64;
             let read = (self.segment).read_on(offset, self.chunk, &mut self.buffer)?;
             if read == 0 {
-                return Ok(None);
+                return Ok(false);
             }
             self.chunk = (self.chunk * 2).min(LARGEST_CHUNK);
         }
     }
 
-    /// The line of this length, if its checksum is right.
-    fn check(&self, length: usize) -> StorageResult<CheckedLine<KnownCommit>> {
-        let (start, end) = (self.used, self.used + length);
+    /// Checks the next line, which has this length, and moves past it.
+    fn check(&mut self, length: usize) -> StorageResult<()> {
+        let line = self.used..self.used + length;
         let cause = "the checksum does not match";
-        let chain = verified(&self.buffer[start..end], self.end.chain)
+        self.end.chain = verified(&self.buffer[line.clone()], self.end.chain)
             .ok_or_else(|| StorageError::damaged(self.segment.path(), self.end.offset, cause))?;
-        let known = KnownCommit {
-            chain,
-            outline: None,
-        };
-        Ok(CheckedLine { start, end, known })
+        self.end.offset += length as u64 + 1;
+        self.used = line.end + 1;
+        self.line = line;
+        Ok(())
     }
 }
 
 /// What is known of a line whose checksum is right.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct KnownCommit {
     /// The checksum.
     chain: u64,
@@ -340,11 +328,11 @@ impl Lines for SegmentAhead {
         self.segment.read_on(offset, about as u64, out).ok()
     }
 
-    fn check(&mut self, line: &str) -> Option<KnownCommit> {
+    fn check(&mut self, line: &str, in_detail: bool) -> Option<KnownCommit> {
         self.chain = verified(line.as_bytes(), self.chain)?;
         Some(KnownCommit {
             chain: self.chain,
-            outline: Outline::of(line),
+            outline: in_detail.then(|| Outline::of(line)).flatten(),
         })
     }
 }

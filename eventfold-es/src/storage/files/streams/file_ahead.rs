@@ -2,12 +2,12 @@
 
 use std::fs::File;
 
-use crate::storage::encoding::event_line;
+use crate::storage::encoding::event_line::{Verified, verified};
 use crate::storage::files::ahead::Lines;
 use crate::storage::files::disk;
 use crate::storage::files::streams::content::Content;
 
-/// A stream's file that is read ahead. What is known of its lines are their positions.
+/// A stream's file that is read ahead.
 #[derive(Debug)]
 pub(super) struct FileAhead {
     file: File,
@@ -31,19 +31,18 @@ impl FileAhead {
 }
 
 impl Lines for FileAhead {
-    type Known = u64;
+    type Known = Verified;
 
     fn read_on(&mut self, offset: u64, about: usize, out: &mut Vec<u8>) -> Option<usize> {
+        let left = usize::try_from(self.limit.saturating_sub(offset)).unwrap_or(usize::MAX);
         let start = out.len();
-        let most = usize::try_from(self.limit.saturating_sub(offset)).unwrap_or(usize::MAX);
-        out.resize(start + about.min(most), 0);
         // The reader has the same open file, so its place must not move.
-        let read = disk::read_at(&self.file, &mut out[start..], offset - self.base).ok()?;
-        out.truncate(start + read);
-        Some(read)
+        let read = disk::read_on(&self.file, out, offset - self.base, about.min(left)).ok()?;
+        out.truncate(start + read.min(left));
+        Some(read.min(left))
     }
 
-    fn check(&mut self, line: &str) -> Option<u64> {
-        event_line::verified_position(line.as_bytes(), self.seed)
+    fn check(&mut self, line: &str, in_detail: bool) -> Option<Verified> {
+        verified(line, self.seed, in_detail)
     }
 }

@@ -9,7 +9,7 @@ use memchr::memchr;
 use crate::storage::encoding::event_line;
 use crate::storage::encoding::event_line::Line;
 use crate::storage::error::{Cause, StorageError, StorageErrorKind, StorageResult};
-use crate::storage::files::ahead::{Ahead, CheckedLine};
+use crate::storage::files::ahead::Ahead;
 use crate::storage::files::names::explained;
 use crate::storage::files::streams::content::{Content, last_line};
 use crate::storage::files::streams::end::StreamEnd;
@@ -166,20 +166,17 @@ impl LineReader<'_> {
         else {
             return Ok(ControlFlow::Continue(()));
         };
-        let mut last = None;
         let mut flow = ControlFlow::Continue(());
         while flow.is_continue()
-            && let Some(CheckedLine { start, end, known }) = ahead.take_line()
+            && let Some((line, known)) = ahead.next()
         {
-            let line = &ahead.text()[start..end];
             let read = event_line::read_verified(line, known)
                 .map_err(|cause| self.wrong(StorageErrorKind::Damaged, cause))?;
             flow = self.take_event(line.as_bytes(), &read, each)?;
-            last = Some(start..end);
         }
         // The hashes of the other lines are not needed.
-        if let Some(last) = last {
-            self.end.hash = line_hash(ahead.text()[last].as_bytes());
+        if let Some((last, _)) = ahead.line() {
+            self.end.hash = line_hash(last.as_bytes());
         }
         Ok(flow)
     }

@@ -4,12 +4,12 @@
 //! it finds the members by the outline.
 
 use std::borrow::Cow;
-use std::num::NonZeroU32;
 
 use crate::event::one_or_many::OneOrMany;
-use crate::event::{Digits, Number};
-use crate::storage::encoding::event_line::Rest;
-use crate::storage::files::format::commit_line::{CommitLine, JournaledEvent, StreamOfCommit};
+use crate::storage::encoding::event_line::{EventOutline, Rest, Span};
+use crate::storage::files::format::commit_line::{
+    CommitLine, JournaledEvent, OwnEvent, StreamOfCommit,
+};
 
 /// Where the members of a line in our own form are, whose commit has one event, which is of a stream.
 #[derive(Debug, Clone, Copy)]
@@ -22,15 +22,8 @@ pub(crate) struct Outline {
     version: u64,
     offset: u64,
     event: Span,
-    /// How many bytes of the event are before its position.
-    event_length: u32,
-}
-
-/// A part of a line, not at its beginning.
-#[derive(Debug, Clone, Copy)]
-struct Span {
-    start: NonZeroU32,
-    length: u32,
+    /// Where the event's members are in it.
+    members: EventOutline,
 }
 
 impl Outline {
@@ -54,7 +47,8 @@ impl Outline {
         let offset = rest.number()?;
         rest.pass(b",\"count\":1}],\"events\":[")?;
         let start = rest.start();
-        let event_length = u32::try_from(rest.pass_stated_length()?).ok()?;
+        rest.pass_stated_length()?;
+        let members = EventOutline::of(rest.since(start)?, position)?;
         rest.pass(b",\"pos\":")?;
         rest.later()?;
         rest.sum()?;
@@ -71,7 +65,7 @@ impl Outline {
             version,
             offset,
             event,
-            event_length,
+            members,
         };
         // `CommitLine::check` says why another line is not read.
         let is_possible = |first: u64| first > 0 && first < u64::MAX;
@@ -81,7 +75,7 @@ impl Outline {
 
     /// The commit in `line`, which has this outline.
     #[inline]
-    pub(super) fn read<'a>(&self, line: &'a str) -> Option<CommitLine<'a>> {
+    pub(super) fn read<'a>(&'a self, line: &'a str) -> Option<CommitLine<'a>> {
         let stream = StreamOfCommit {
             aggregate_type: Cow::Borrowed(self.aggregate_type.part(line)?),
             id: Cow::Borrowed(self.id.part(line)?),
@@ -92,7 +86,7 @@ impl Outline {
         };
         let event = JournaledEvent {
             json: self.event.part(line)?,
-            length: Some(self.event_length as usize),
+            own: Some(OwnEvent::Outline(&self.members)),
         };
         Some(CommitLine {
             position: self.position,
@@ -101,43 +95,5 @@ impl Outline {
             streams: OneOrMany::One(stream),
             events: OneOrMany::One(event),
         })
-    }
-}
-
-impl Span {
-    #[inline]
-    fn new(start: usize, length: usize) -> Option<Self> {
-        Some(Self {
-            start: NonZeroU32::new(u32::try_from(start).ok()?)?,
-            length: u32::try_from(length).ok()?,
-        })
-    }
-
-    /// Passes a number.
-    #[inline]
-    fn of_digits(rest: &mut Rest<'_>) -> Option<Self> {
-        let start = rest.start();
-        rest.later()?;
-        Self::new(start, rest.start() - start)
-    }
-
-    /// Passes the rest of a string whose quote was passed.
-    #[inline]
-    fn of_text(rest: &mut Rest<'_>) -> Option<Self> {
-        let start = rest.start();
-        let text = rest.text()?;
-        Self::new(start, text.len())
-    }
-
-    #[inline]
-    fn part(self, line: &str) -> Option<&str> {
-        let start = self.start.get() as usize;
-        line.get(start..start + self.length as usize)
-    }
-
-    #[inline]
-    fn number(self, line: &str) -> Option<Number<'_>> {
-        let digits = Digits::found(self.part(line)?.as_bytes());
-        Some(Number::Text(digits))
     }
 }
