@@ -21,7 +21,8 @@ const LAYERS: &[&[&str]] = &[
     &["event"],
     &["personal"],
     &[
-        "meter", "erasures", "model", "report", "clock", "error", "ids", "sync", "text", "thread",
+        "meter", "erasures", "model", "report", "clock", "error", "ids", "scan", "sync", "text",
+        "thread",
     ],
 ];
 

@@ -25,12 +25,12 @@ use crate::storage::encoding::sealed::{split_sum, sum_and_end, write_sum};
 
 mod common;
 mod outline;
-mod own;
+mod rest;
 pub(crate) mod spare;
 
 pub(crate) use common::Common;
 pub(crate) use outline::{EventOutline, Span};
-pub(crate) use own::Rest;
+pub(crate) use rest::Rest;
 
 use crate::domain::command::Fingerprint;
 use crate::event::{Meta, Number, Recorded, StoredEvent};

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use crate::event::{Digits, Number};
 use crate::storage::encoding::event_line::Line;
-use crate::storage::encoding::event_line::own::Rest;
+use crate::storage::encoding::event_line::rest::Rest;
 
 /// Where the members of an event's line in our own form are.
 ///
@@ -115,6 +115,15 @@ impl EventOutline {
     }
 }
 
+impl<'a> Line<'a> {
+    /// Reads `body`, the part of a line before its `position`, if it is in our own form. The caller
+    /// has checked that the stated length is the length of `body`.
+    #[inline]
+    pub(crate) fn read_own(body: &'a str, position: u64) -> Option<Self> {
+        EventOutline::of(body, position)?.read(body)
+    }
+}
+
 /// A member is not in our own form.
 struct NotOurs;
 
@@ -180,5 +189,126 @@ impl Span {
     pub(crate) fn number(self, line: &str) -> Option<Number<'_>> {
         let digits = Digits::found(self.part(line)?.as_bytes());
         Some(Number::Text(digits))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Recorded;
+    use crate::storage::encoding::event_line::{begin_line, state_length};
+
+    const REST: &str =
+        r#""sizes":[9,0],"type":"A","data":{"a":"}"},"ts":1,"id":"i","version":3,"ms":1000"#;
+    const PAYLOAD: &str = r#"{"a":"}"}"#;
+
+    /// A line that states its right length.
+    fn with_length(rest: &str) -> String {
+        let mut line = Vec::new();
+        begin_line(&mut line);
+        line.extend_from_slice(rest.as_bytes());
+        state_length(&mut line, 0);
+        String::from_utf8(line).expect("it is text")
+    }
+
+    fn with_payload(payload: &str) -> String {
+        let sizes = format!("[{},0]", payload.len());
+        with_length(&REST.replace("[9,0]", &sizes).replace(PAYLOAD, payload))
+    }
+
+    /// The same line as a general JSON reader reads it.
+    fn read_as_json(line: &str) -> serde_json::Result<Line<'_>> {
+        let end = line.len();
+        let read = serde_json::from_str::<Line<'_>>(line);
+        assert_eq!(end, line.len());
+        read
+    }
+
+    fn assert_read_alike(body: &str) {
+        let own = Line::read_own(body, 7).unwrap_or_else(|| panic!("it is in our form: {body}"));
+        let line = format!("{body},\"pos\":7}}");
+        let json = read_as_json(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert_eq!(format!("{own:?}"), format!("{json:?}"));
+    }
+
+    #[test]
+    fn a_line_in_our_form_is_read_as_a_json_parser_reads_it() {
+        assert_read_alike(&with_length(REST));
+        for (plain, other) in [
+            (":3", ":0"),
+            (":3", ":1234567890123456789"),
+            (r#","version""#, r#","actor":"é","version""#),
+            (r#""ms":1000"#, r#""ms":1000,"key":"k""#),
+            (r#""ms":1000"#, r#""ms":1000,"key":"k","command":"c""#),
+            (r#""ms":1000"#, r#""ms":1000,"tags":["a:1"]"#),
+            (
+                r#""ms":1000"#,
+                r#""ms":1000,"key":"k","tags":["a:1","b:é","c:"]"#,
+            ),
+        ] {
+            assert_read_alike(&with_length(&REST.replace(plain, other)));
+        }
+        let meta = REST.replace(",0]", ",9]");
+        let meta = meta.replace(r#","version""#, r#","meta":{"k":[1]},"version""#);
+        assert_read_alike(&with_length(&meta));
+    }
+
+    #[test]
+    fn every_payload_is_delimited_as_a_json_parser_delimits_it() {
+        for payload in [
+            "null",
+            "-1.5e+10",
+            "\"\"",
+            "[]",
+            r#""a\"\\,\"ts\":5""#,
+            r#""\u0022,é\n""#,
+            r#"{"a\"":"\\","}":["]",{"b":[[],{}]}, -0.5 ]}"#,
+            r#"{"ts":5,"id":"i","version":1,"pos":1,"sum":"0123456789abcdef"}"#,
+        ] {
+            assert_read_alike(&with_payload(payload));
+        }
+    }
+
+    #[test]
+    fn a_line_not_exactly_in_our_form_is_left_to_the_json_parser() {
+        for (ours, other) in [
+            (r#""A""#, r#""\u0041""#),
+            (PAYLOAD, ""),
+            (PAYLOAD, r#"{"a":"}"} "#),
+            ("[9,0]", "[8,0]"),
+            ("[9,0]", "[10,0]"),
+            ("[9,0]", "[0,0]"),
+            ("[9,0]", "[9,1]"),
+            ("[9,0]", "[9999999999999999999,0]"),
+            (":3", ": 3"),
+            (":3", ":03"),
+            (":3", ":"),
+            (":3", ":99999999999999999999"),
+            (r#","version""#, r#","meta":null,"version""#),
+            (r#""ms":1000"#, r#""ms":1000,"more":1"#),
+            (r#""ms":1000"#, r#""ms":1000,"command":"c""#),
+            (r#""ms":1000"#, r#""ms":1000,"tags":[]"#),
+            (r#""ms":1000"#, r#""ms":1000,"tags":["a",]"#),
+            (r#""ms":1000"#, r#""ms":1000,"tags":["a\"]"#),
+            (r#""ms":1000"#, r#""ms":1000,"tags":["a" ,"b"]"#),
+        ] {
+            let changed = REST.replace(ours, other);
+            assert_ne!(changed, REST, "{ours}");
+            let line = with_length(&changed);
+            assert!(Line::read_own(&line, 7).is_none(), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_invalid_or_too_deeply_nested_payload_is_an_error_when_it_is_decoded() {
+        let deep = ["[".repeat(100_000), "]".repeat(100_000)].concat();
+        for payload in [r#"{"a" "}"}"#, r#"{"a":[}}"#, "nul", "1-2", "\"\t\"", &deep] {
+            let line = with_payload(payload);
+            let read = Line::read_own(&line, 7).expect("it says how long it is");
+            assert_eq!(read.data, payload);
+            let event = read.event(&Recorded::NOTHING);
+            let payload = event.payload::<serde_json::Value>();
+            assert!(payload.unwrap_err().to_string().starts_with("event `A`"));
+        }
     }
 }

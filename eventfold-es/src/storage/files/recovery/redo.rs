@@ -209,7 +209,6 @@ impl Redo {
             self.files.renew(stream)?;
         }
         let end = self.ends.get(&stream.hash()).copied();
-        let end = end.or((lines.before.version == 0).then_some(0));
         let content = prepare(stream, lines, end, &self.files)?;
         if !self.touched.contains_key(&stream.hash()) {
             check_before(stream, content.as_ref(), lines)?;

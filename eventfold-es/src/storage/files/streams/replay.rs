@@ -36,16 +36,16 @@ pub(crate) fn replay_pending(stream: &Stream) -> StorageResult<()> {
         return Ok(());
     };
     let files = OpenFiles::default();
-    let end = (lines.before.version == 0).then_some(0);
-    let content = prepare(stream, lines, end, &files)?;
+    let content = prepare(stream, lines, None, &files)?;
     check_before(stream, content.as_ref(), lines)?;
     replay(stream, lines, content.as_ref(), &files, true)?;
     *pending = None;
     Ok(())
 }
 
-/// Opens what is there of `stream`. If its lines so far end at `end`, where the file ends, too, and `lines` do
-/// not begin there, then another program left white space, which the journal does not have: it is made up for.
+/// Opens what is there of `stream`. `end` is where its lines so far end, if they were written before. If the file
+/// ends there, too, and `lines` do not begin there, then another program left white space, which the journal does
+/// not have: it is made up for.
 pub(crate) fn prepare(
     stream: &Stream,
     lines: &Unreplayed,
@@ -53,6 +53,7 @@ pub(crate) fn prepare(
     files: &OpenFiles,
 ) -> StorageResult<Option<Content>> {
     let content = Content::open(stream)?;
+    let end = end.or((lines.before.version == 0).then_some(0));
     let Some(end) = end.filter(|end| *end < lines.offset) else {
         return Ok(content);
     };
