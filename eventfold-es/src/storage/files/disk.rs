@@ -203,8 +203,9 @@ pub(crate) fn read_on(
     least: usize,
 ) -> io::Result<usize> {
     let start = bytes.len();
-    // The system writes into memory that was not filled with zeros before.
-    bytes.reserve(least);
+    // The system fills all the memory there is room for, which was not filled with zeros before.
+    bytes.reserve_exact(least);
+    bytes.shrink_to(start + least);
     loop {
         let filled = bytes.len() - start;
         if filled >= least {

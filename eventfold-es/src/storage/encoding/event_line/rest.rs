@@ -48,7 +48,7 @@ impl<'a> Rest<'a> {
     #[inline]
     pub(crate) fn length(&mut self) -> Option<usize> {
         let length = stated_length(self.bytes)?;
-        self.bytes = &self.bytes[HEAD.len() + LEN_DIGITS + 1..];
+        self.skip_length()?;
         Some(length)
     }
 
